@@ -1,0 +1,1 @@
+"""Clients: load generator, helpers and examples."""

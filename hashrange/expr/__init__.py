@@ -1,0 +1,1 @@
+"""DynamoDB expressions: tokens, parser, programs and their evaluation. Pure functions, no I/O."""

@@ -1,0 +1,1 @@
+"""What running programs share: configuration, telemetry, the clock, the event loop."""

@@ -1,0 +1,1 @@
+"""The contract between processes: messages and their encodings."""

@@ -1,0 +1,1 @@
+"""The storage node: log, storage engine, replicas and the control-plane state."""

@@ -1,0 +1,1 @@
+"""The node's one append-only log, shared by all replication groups."""

@@ -1,0 +1,1 @@
+"""The control plane: the catalogue and what acts on it."""

@@ -1,0 +1,1 @@
+"""A partition's replica: evaluation at the leader, proposal, commit and apply."""

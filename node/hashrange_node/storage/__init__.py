@@ -1,0 +1,1 @@
+"""The storage engine behind the state machine."""

@@ -1,0 +1,1 @@
+"""The router: HTTP front, authentication, the DynamoDB API and routing."""

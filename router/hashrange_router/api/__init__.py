@@ -1,0 +1,1 @@
+"""The DynamoDB API: validation and operations."""

@@ -1,0 +1,1 @@
+"""The partition map and the way from a key to its leader."""
