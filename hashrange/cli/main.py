@@ -1,0 +1,168 @@
+"""The program `hashrange`: what its commands are called. Each command's work is in a module of its own.
+
+Modules are imported when their command runs: `hashrange version` loads no server, and a server loads no load
+generator.
+"""
+
+from __future__ import annotations
+
+import sys
+from typing import Annotated
+
+import typer
+
+from hashrange import __version__
+from hashrange.cli import local_flags, serve
+
+ABOUT = """A distributed, DynamoDB-compatible datastore.
+
+Start it, and point any AWS SDK at it:
+
+  [bold]hashrange serve[/bold]
+  [bold]boto3.resource("dynamodb", endpoint_url="http://127.0.0.1:8000")[/bold]
+
+Every command explains itself with --help.
+"""
+
+app = typer.Typer(
+    name="hashrange",
+    help=ABOUT,
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode="rich",
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["--help", "-h"]},
+)
+app.command("serve")(serve.serve)
+
+
+@app.command()
+def api(
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON, for scripts.")] = False,
+) -> None:
+    """Show which operations of the DynamoDB APIs are supported.
+
+    Examples:
+      hashrange api
+      hashrange api --json | jq '.[] | select(.supported | not) | .operation'
+    """
+    from hashrange.cli import api_table
+
+    api_table.show(as_json)
+
+
+@app.command()
+def bench(
+    workload: Annotated[str, typer.Argument(metavar="WORKLOAD", help="What to do.")] = "mix",
+    endpoint: Annotated[str, typer.Option(help="Endpoint to put load on.")] = "http://127.0.0.1:8000",
+    table: Annotated[str, typer.Option(help="Table to use; made when missing.")] = "hashrange-bench",
+    connections: Annotated[int, typer.Option(min=1, max=10_000, help="Connections over all processes.")] = 16,
+    processes: Annotated[int, typer.Option(min=1, max=64, help="Processes that generate load.")] = 1,
+    duration: Annotated[float, typer.Option(min=0.1, metavar="SECONDS", help="How long to measure.")] = 10.0,
+    count: Annotated[
+        int | None, typer.Option(min=1, help="Send this many requests instead of measuring for a time.")
+    ] = None,
+    rate: Annotated[
+        float | None,
+        typer.Option(min=0.1, help="Requests per second to send; otherwise as fast as answers come."),
+    ] = None,
+    items: Annotated[int, typer.Option(min=10, help="Items to preload and to work on.")] = 10_000,
+    value_bytes: Annotated[int, typer.Option(min=150, max=400_000, help="Size of an item.")] = 500,
+    warm_up: Annotated[
+        float, typer.Option(min=0, metavar="SECONDS", help="Load that is not counted, before.")
+    ] = 1.0,
+    sign: Annotated[
+        str | None,
+        typer.Option(metavar="KEY:SECRET", help="Sign requests; otherwise a constant header is sent."),
+    ] = None,
+    region: Annotated[str, typer.Option(help="Region to sign for.")] = "us-east-1",
+    server_pid: Annotated[
+        int | None, typer.Option(help="Process id of a local server, to measure its processor time.")
+    ] = None,
+    preload: Annotated[bool, typer.Option(help="Load the items first (skipped when they are there).")] = True,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON, for scripts.")] = False,
+) -> None:
+    """Put load on an endpoint and measure it.
+
+    Works against any DynamoDB endpoint. Workloads: get, put, update (ADD), query (10 items), mix.
+
+    The server's processor time is shown when it has /metrics, or is named by --server-pid.
+
+    Examples:
+      hashrange bench get
+      hashrange bench mix --connections 64 --processes 2 --duration 30
+      hashrange bench put --count 100000 --json
+    """
+    from hashrange.cli import bench as bench_command
+
+    bench_command.run(
+        bench_command.BenchOptions(
+            workload=workload,
+            endpoint=endpoint,
+            table=table,
+            connections=connections,
+            processes=processes,
+            duration_s=duration,
+            count=count,
+            rate=rate,
+            items=items,
+            value_bytes=value_bytes,
+            warm_up_s=warm_up,
+            sign=sign,
+            region=region,
+            server_pid=server_pid,
+            preload=preload,
+            as_json=as_json,
+        )
+    )
+
+
+DataDirectory = Annotated[
+    str, typer.Option("--data-dir", metavar="DIR", help="Data directory of a server that is not running.")
+]
+Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do it without asking.")]
+
+
+@app.command()
+def reset(data_dir: DataDirectory = "hashrange-data", yes: Yes = False) -> None:
+    """Delete all data in a data directory, after asking.
+
+    Examples:
+      hashrange reset
+      hashrange reset --data-dir /var/lib/hashrange --yes
+    """
+    from hashrange.cli import data_directory
+
+    data_directory.reset(data_dir, yes)
+
+
+@app.command()
+def repair(data_dir: DataDirectory = "hashrange-data", yes: Yes = False) -> None:
+    """Explain the damage in a data directory and, after asking, keep what is intact.
+
+    A server refuses to start on a damaged log: writes it has acknowledged may be missing.
+
+    This command says what is damaged, moves it aside and keeps the intact part before the damage.
+
+    Examples:
+      hashrange repair
+      hashrange repair --data-dir /var/lib/hashrange
+    """
+    from hashrange.cli import repair as repair_command
+
+    repair_command.run(data_dir, yes)
+
+
+@app.command()
+def version() -> None:
+    """Print the version."""
+    typer.echo(f"hashrange {__version__}")
+
+
+def main() -> None:
+    """Entry point of the console script."""
+    app(args=local_flags.translate(sys.argv[1:]), prog_name="hashrange")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,177 @@
+"""The options of `hashrange serve`, one type for each, so that the command's signature stays readable.
+
+Values are taken as texts and validated by the configuration, which reports the mistakes of all sources
+together; only switches are booleans. Defaults are shown in the help by hand, because the command line must
+tell "not given" from "given as the default". A switch that a file turns on is turned off by its variable
+(HASHRANGE_STRICT_REGION=false). A test compares all this with the configuration's fields.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import typer
+
+_ENDPOINT = "Endpoint"
+_DATA = "Data"
+_BEHAVIOUR = "Behaviour"
+_LOGS = "Logs"
+_NOT_YET = "Not in this version (refused with a clear message)"
+
+
+def _text(flag: str, metavar: str, panel: str, text: str, default: str = "") -> Any:
+    shown = f" (default {default})" if default else ""
+    return typer.Option(flag, metavar=metavar, help=text + shown, rich_help_panel=panel, show_default=False)
+
+
+def _switch(flag: str, panel: str, text: str) -> Any:
+    return typer.Option(flag, help=text, rich_help_panel=panel, show_default=False)
+
+
+Text = str | None
+Switch = bool | None
+
+Host = Annotated[
+    Text, _text("--host", "ADDRESS", _ENDPOINT, "Address to listen on; 0.0.0.0 for all.", "127.0.0.1")
+]
+Port = Annotated[Text, _text("--port", "PORT", _ENDPOINT, "TCP port; 0 picks a free one.", "8000")]
+Cors = Annotated[
+    Text,
+    _text(
+        "--cors", "ORIGINS", _ENDPOINT, "Origins a browser may call from, comma-separated; * allows all.", "*"
+    ),
+]
+MaxConnections = Annotated[
+    Text, _text("--max-connections", "N", _ENDPOINT, "Open connections at once.", "10000")
+]
+MaxBodyBytes = Annotated[
+    Text, _text("--max-body-bytes", "BYTES", _ENDPOINT, "Largest request body, inflated.", "16777216")
+]
+IdleTimeout = Annotated[
+    Text, _text("--idle-timeout-s", "SECONDS", _ENDPOINT, "Close a connection idle for this long.", "60.0")
+]
+RequestTimeout = Annotated[
+    Text,
+    _text(
+        "--request-timeout-s",
+        "SECONDS",
+        _ENDPOINT,
+        "Close a connection whose request has not arrived whole by then.",
+        "30.0",
+    ),
+]
+ShutdownGrace = Annotated[
+    Text,
+    _text(
+        "--shutdown-grace-s",
+        "SECONDS",
+        _ENDPOINT,
+        "Time that requests under way are given when the server stops.",
+        "10.0",
+    ),
+]
+
+DataDir = Annotated[
+    Text,
+    _text("--data-dir", "DIR", _DATA, "Directory that holds the data; made when missing.", "hashrange-data"),
+]
+InMemory = Annotated[Switch, _switch("--in-memory", _DATA, "Keep everything in memory and nothing on disk.")]
+Durability = Annotated[
+    Text,
+    _text(
+        "--durability",
+        "fsync|os",
+        _DATA,
+        "When a write is answered: fsync, on stable storage; os, when the operating system has it "
+        "(survives a crash of the server, not a power cut).",
+        "fsync",
+    ),
+]
+BlockCache = Annotated[
+    Text, _text("--block-cache-mb", "MB", _DATA, "Memory for blocks read from disk.", "64")
+]
+Segment = Annotated[Text, _text("--segment-mb", "MB", _DATA, "Size of one segment of the log.", "64")]
+
+Region = Annotated[
+    Text, _text("--region", "REGION", _BEHAVIOUR, "AWS region the endpoint speaks for.", "us-east-1")
+]
+StrictRegion = Annotated[
+    Switch, _switch("--strict-region", _BEHAVIOUR, "Refuse requests signed for another region.")
+]
+CredentialsFile = Annotated[
+    Text,
+    _text(
+        "--credentials-file",
+        "FILE",
+        _BEHAVIOUR,
+        "Access keys in the format of ~/.aws/credentials. Without it any credentials are accepted; "
+        "with it every signature is verified.",
+    ),
+]
+ValidationWording = Annotated[
+    Text,
+    _text(
+        "--validation-wording",
+        "2026|classic",
+        _BEHAVIOUR,
+        "Texts of validation errors: as AWS words them today, or before June 2026.",
+        "2026",
+    ),
+]
+DelayStatuses = Annotated[
+    Switch,
+    _switch(
+        "--delay-transient-statuses",
+        _BEHAVIOUR,
+        "Let tables and indexes stay a while in CREATING, UPDATING and DELETING, as on AWS.",
+    ),
+]
+TtlInterval = Annotated[
+    Text,
+    _text("--ttl-interval-ms", "MS", _BEHAVIOUR, "Time between two searches for expired items.", "10000"),
+]
+IndexLag = Annotated[
+    Text,
+    _text(
+        "--index-lag-ms",
+        "MS",
+        _BEHAVIOUR,
+        "Hold global secondary indexes back on purpose, to test code that reads them.",
+        "0",
+    ),
+]
+
+LogFormat = Annotated[
+    Text,
+    _text("--log-format", "text|json|auto", _LOGS, "auto: text on a terminal, JSON lines otherwise.", "auto"),
+]
+LogLevel = Annotated[
+    Text, _text("--log-level", "LEVEL", _LOGS, "Least level logged: debug, info, warning or error.", "info")
+]
+Access = Annotated[Switch, _switch("--access-log", _LOGS, "Log one line for every request.")]
+
+Throttling = Annotated[
+    Text,
+    _text("--throttling", "MODE", _NOT_YET, "Enforce capacity: off, on or provisioned-only.", "off"),
+]
+Triggers = Annotated[Switch, _switch("--triggers", _NOT_YET, "Run functions on table changes.")]
+Dax = Annotated[Switch, _switch("--dax", _NOT_YET, "Start a DAX cache node.")]
+Console = Annotated[Switch, _switch("--console", _NOT_YET, "Serve the web console.")]
+
+ConfigFile = Annotated[
+    Text,
+    typer.Option(
+        "--config",
+        metavar="FILE",
+        help="Read settings from this TOML file; HASHRANGE_CONFIG names one too.",
+        show_default=False,
+    ),
+]
+PrintConfig = Annotated[
+    bool,
+    typer.Option(
+        "--print-config",
+        help="Print the effective settings with the source of each, and exit.",
+        show_default=False,
+    ),
+]

@@ -1,0 +1,60 @@
+"""`hashrange serve`: the command itself. What it does is in `server.py`, imported when it runs."""
+
+from __future__ import annotations
+
+import typer
+
+from hashrange.cli import options
+
+
+def serve(
+    host: options.Host = None,
+    port: options.Port = None,
+    cors: options.Cors = None,
+    max_connections: options.MaxConnections = None,
+    max_body_bytes: options.MaxBodyBytes = None,
+    idle_timeout_s: options.IdleTimeout = None,
+    request_timeout_s: options.RequestTimeout = None,
+    shutdown_grace_s: options.ShutdownGrace = None,
+    data_dir: options.DataDir = None,
+    in_memory: options.InMemory = None,
+    durability: options.Durability = None,
+    block_cache_mb: options.BlockCache = None,
+    segment_mb: options.Segment = None,
+    region: options.Region = None,
+    strict_region: options.StrictRegion = None,
+    credentials_file: options.CredentialsFile = None,
+    validation_wording: options.ValidationWording = None,
+    delay_transient_statuses: options.DelayStatuses = None,
+    ttl_interval_ms: options.TtlInterval = None,
+    index_lag_ms: options.IndexLag = None,
+    log_format: options.LogFormat = None,
+    log_level: options.LogLevel = None,
+    access_log: options.Access = None,
+    throttling: options.Throttling = None,
+    triggers: options.Triggers = None,
+    dax: options.Dax = None,
+    console: options.Console = None,
+    config: options.ConfigFile = None,
+    print_config: options.PrintConfig = False,
+) -> None:
+    """Serve DynamoDB on one port, from this process, with the data in a directory.
+
+    Settings: the file of --config, then HASHRANGE_* variables, then these flags; the later wins.
+
+    The flags of DynamoDB Local work too: -port, -inMemory, -dbPath, -sharedDb ...
+
+    Examples:
+      hashrange serve
+      hashrange serve --in-memory --port 8001
+      hashrange serve --data-dir /var/lib/hashrange --host 0.0.0.0
+      hashrange serve --config hashrange.toml --print-config
+    """
+    given = {
+        name: value
+        for name, value in locals().items()
+        if value is not None and name not in ("config", "print_config")
+    }
+    from hashrange.cli import server
+
+    raise typer.Exit(server.run(given, config, print_config))

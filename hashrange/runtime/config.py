@@ -1,0 +1,135 @@
+"""Settings of `hashrange serve`: every one with its type, range, default and meaning.
+
+This module says what may be set; `settings.py` says from where (file, environment, command line) and collects
+the mistakes. A name is spelt `idle_timeout_s` in the file, `HASHRANGE_IDLE_TIMEOUT_S` in the environment and
+`--idle-timeout-s` on the command line. The model itself has no rule between two settings: those need to know
+where each value came from and are in `settings.py` too.
+
+pydantic validates; pydantic-settings was left out because it adds 100 ms and 10 MB to the start of a server
+and cannot say which source a value came from.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr
+
+
+def _not_boolean(value: Any) -> Any:
+    """TOML's `true` is no number, though Python would count it as 1."""
+    if isinstance(value, bool):
+        raise ValueError("must be a number, not true or false")
+    return value
+
+
+def _year_as_text(value: Any) -> Any:
+    return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
+
+
+def _list_of_origins(value: Any) -> Any:
+    """`-cors` of DynamoDB Local takes a comma-separated list; so do the variable and the flag."""
+    if isinstance(value, str):
+        return [part for part in (piece.strip() for piece in value.split(",")) if part]
+    return value
+
+
+def _home_expanded(value: Any) -> Any:
+    return Path(value).expanduser() if isinstance(value, str | Path) and str(value) else value
+
+
+Whole = Annotated[int, BeforeValidator(_not_boolean)]
+Seconds = Annotated[float, BeforeValidator(_not_boolean)]
+Directory = Annotated[Path, BeforeValidator(_home_expanded)]
+
+
+class Credential(BaseModel):
+    """One access key that may sign requests, and its secret (which prints as asterisks)."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    access_key: str = Field(min_length=1, max_length=128, pattern=r"^[\x21-\x2b\x2d-\x39\x3b-\x7e]+$")
+    secret: SecretStr = Field(min_length=1)
+
+
+class ServeConfig(BaseModel):
+    """The effective settings of one embedded server; frozen, so that parts may keep what they read."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    # Endpoint
+    host: str = Field("127.0.0.1", min_length=1, description="address to listen on; 0.0.0.0 for all")
+    port: Whole = Field(8000, ge=0, le=65535, description="TCP port; 0 picks a free one")
+    cors: Annotated[tuple[str, ...], BeforeValidator(_list_of_origins)] = Field(
+        ("*",), description="origins a browser may call from, comma-separated; * allows all"
+    )
+    max_connections: Whole = Field(10_000, ge=1, le=1_000_000, description="open connections at once")
+    max_body_bytes: Whole = Field(
+        16 * 1024 * 1024, ge=1024, le=256 * 1024 * 1024, description="largest request body, inflated"
+    )
+    idle_timeout_s: Seconds = Field(
+        60.0, gt=0, le=86_400, description="close a connection that has been idle for this long"
+    )
+    request_timeout_s: Seconds = Field(
+        30.0, gt=0, le=3_600, description="close a connection whose request has not arrived whole by then"
+    )
+    shutdown_grace_s: Seconds = Field(
+        10.0, ge=0, le=600, description="time that requests under way are given when the server stops"
+    )
+
+    # Data
+    data_dir: Directory = Field(Path("hashrange-data"), description="directory that holds the data")
+    in_memory: bool = Field(False, description="keep everything in memory and nothing on disk")
+    durability: Literal["fsync", "os"] = Field(
+        "fsync",
+        description="fsync: a write is answered when it is on stable storage; os: when the operating system "
+        "has it (survives a crash of the server, not a power cut)",
+    )
+    block_cache_mb: Whole = Field(64, ge=1, le=1_048_576, description="memory for blocks read from disk")
+    segment_mb: Whole = Field(64, ge=1, le=4_096, description="size of one segment of the log")
+
+    # Behaviour
+    region: str = Field(
+        "us-east-1", pattern=r"^[a-z][a-z0-9-]{0,31}$", description="AWS region the endpoint speaks for"
+    )
+    strict_region: bool = Field(False, description="refuse requests signed for another region")
+    credentials_file: Directory | None = Field(
+        None,
+        description="file in the format of ~/.aws/credentials; once credentials are configured every "
+        "signature is verified",
+    )
+    credentials: tuple[Credential, ...] = Field((), description="access keys that may sign requests")
+    throttling: Literal["off", "on", "provisioned-only"] = Field("off", description="enforce capacity")
+    validation_wording: Annotated[Literal["2026", "classic"], BeforeValidator(_year_as_text)] = Field(
+        "2026", description="texts of validation errors: as AWS words them today, or before June 2026"
+    )
+    delay_transient_statuses: bool = Field(
+        False, description="let tables and indexes stay a while in CREATING, UPDATING and DELETING"
+    )
+    ttl_interval_ms: Whole = Field(
+        10_000, ge=10, le=86_400_000, description="time between two searches for expired items"
+    )
+    index_lag_ms: Whole = Field(
+        0, ge=0, le=3_600_000, description="hold global secondary indexes back on purpose, for tests"
+    )
+    triggers: bool = Field(False, description="run functions on table changes")
+    dax: bool = Field(False, description="start a DAX cache node")
+    console: bool = Field(False, description="serve the web console")
+
+    # Logs
+    log_format: Literal["text", "json", "auto"] = Field(
+        "auto", description="auto: text on a terminal, JSON lines otherwise"
+    )
+    log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="least level logged")
+    access_log: bool = Field(False, description="log one line for every request")
+
+    def secrets(self) -> dict[str, str]:
+        """Access key to secret, for the signature verifier; empty when any credentials are accepted."""
+        return {
+            credential.access_key: credential.secret.get_secret_value() for credential in self.credentials
+        }
+
+
+Setting = str | int | float | bool | Path | tuple[str, ...] | tuple[Credential, ...] | None
+"""Any value a setting can have, for printing."""

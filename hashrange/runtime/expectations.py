@@ -1,0 +1,47 @@
+"""What a setting accepts, in words, derived from its declaration: for error sentences and help texts."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Literal, get_args, get_origin
+
+from hashrange.runtime.config import ServeConfig
+
+_SPECIAL = {
+    "region": "an AWS region such as us-east-1 (lower-case letters, digits and hyphens)",
+    "cors": "a list of origins, or * for all",
+    "host": "a host name or an IP address",
+}
+
+
+def expectation(name: str) -> str:
+    """A noun phrase for what the field `name` accepts, for example `a whole number from 0 to 65535`."""
+    if name in _SPECIAL:
+        return _SPECIAL[name]
+    field = ServeConfig.model_fields[name]
+    kinds = [field.annotation, *get_args(field.annotation)]
+    for kind in kinds:
+        if get_origin(kind) is Literal:
+            choices = [str(choice) for choice in get_args(kind)]
+            return f"{', '.join(choices[:-1])} or {choices[-1]}"
+    if bool in kinds:
+        return "true or false"
+    if int in kinds:
+        return "a whole number " + _range(field.metadata)
+    if float in kinds:
+        return "a number " + _range(field.metadata)
+    if Path in kinds:
+        return "a path"
+    return "text"
+
+
+def _range(metadata: list[Any]) -> str:
+    """The bounds of a number; every numeric setting has both."""
+    bounds = {
+        key: getattr(part, key)
+        for part in metadata
+        for key in ("ge", "gt", "le")
+        if getattr(part, key, None) is not None
+    }
+    low = f"from {bounds['ge']}" if "ge" in bounds else f"above {bounds['gt']}"
+    return f"{low} to {bounds['le']}" if "ge" in bounds else f"{low} and at most {bounds['le']}"
