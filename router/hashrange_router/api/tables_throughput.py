@@ -1,0 +1,278 @@
+"""Throughput of tables and global secondary indexes: provisioned, on-demand maxima and warm throughput.
+
+The wording of the real service differs a little between a table and an index, and between CreateTable and
+UpdateTable; a `Subject` carries the differing words, so that every rule is written once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from hashrange.errors import ApiError, invalid_parameter, limit_exceeded, validation
+from hashrange.model.table_document import (
+    ON_DEMAND_WARM_READ,
+    ON_DEMAND_WARM_WRITE,
+    PAY_PER_REQUEST,
+    SECONDS_PER_DAY,
+    decreases_today,
+    timestamp,
+)
+from hashrange_router.api.tables_quotas import (
+    CAPACITY_UNITS_BOUND,
+    DECREASE_INTERVAL_S,
+    DECREASES_AT_ONCE,
+    Quotas,
+)
+
+_INITIAL_THROUGHPUT = (
+    "https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/"
+    "on-demand-capacity-mode.html#on-demand-capacity-mode-initial"
+)
+_REFER = "Refer to the Amazon DynamoDB Developer Guide for current limits and how to request higher limits."
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """What a throughput belongs to: the table (`index` None) or one of its global secondary indexes."""
+
+    index: str | None = None
+
+    @property
+    def on_demand(self) -> str:
+        """The subject in messages on on-demand maxima."""
+        return "table" if self.index is None else f"index : {self.index}"
+
+    @property
+    def warm(self) -> str:
+        """The subject in messages on warm throughput."""
+        return "table" if self.index is None else f"index {self.index}"
+
+
+TABLE = Subject()
+
+
+def new_throughput(read: int, write: int) -> dict[str, Any]:
+    """The `Throughput` sub-document of a new table or index; zeros on demand."""
+    return {"Read": read, "Write": write, "Decreases": 0, "DecreaseDay": 0}
+
+
+def check_provisioned(subject: Subject, read: int, write: int, quotas: Quotas, region: str) -> None:
+    """Provisioned units are within the quotas of one table."""
+    for member, units, limit in (
+        ("ReadCapacityUnits", read, quotas.table_max_read_units),
+        ("WriteCapacityUnits", write, quotas.table_max_write_units),
+    ):
+        if units > limit:
+            if subject.index is None:
+                what = f"The requested {member}, {units}, is above the per table maximum"
+            else:
+                what = (
+                    f"The requested {member} for index {subject.index}, {units}, "
+                    "is above the per index maximum"
+                )
+            raise limit_exceeded(f"{what} for the account in {region}. Per table maximum: {limit}. {_REFER}")
+
+
+def check_bounds(throughput: Mapping[str, int]) -> None:
+    """Provisioned units are numbers that the service handles at all."""
+    for member in ("ReadCapacityUnits", "WriteCapacityUnits"):
+        if throughput[member] > CAPACITY_UNITS_BOUND:
+            raise validation(f"Given value {throughput[member]} for {member} is out of bounds")
+
+
+def change_provisioned(
+    subject: Subject,
+    throughput: dict[str, Any],
+    request: Mapping[str, int],
+    *,
+    now: float,
+    quotas: Quotas,
+    region: str,
+) -> None:
+    """Set new provisioned units in the sub-document `throughput`, in place.
+
+    Raises ValidationException when nothing changes, LimitExceededException over a quota or when the day's
+    decreases are used up. One request that lowers anything is one decrease, whatever else it raises.
+    """
+    read, write = request["ReadCapacityUnits"], request["WriteCapacityUnits"]
+    if read == throughput["Read"] and write == throughput["Write"]:
+        raise _unchanged(subject, read, write)
+    check_provisioned(subject, read, write, quotas, region)
+    decreased = read < throughput["Read"] or write < throughput["Write"]
+    if decreased:
+        count = decreases_today(throughput, now)
+        if quotas.limit_decreases:
+            _check_decreases(throughput, count, now)
+        throughput["Decreases"] = count + 1
+        throughput["DecreaseDay"] = int(now // SECONDS_PER_DAY)
+        throughput["LastDecrease"] = timestamp(now)
+    if read > throughput["Read"] or write > throughput["Write"]:
+        throughput["LastIncrease"] = timestamp(now)
+    throughput["Read"], throughput["Write"] = read, write
+
+
+def _unchanged(subject: Subject, read: int, write: int) -> ApiError:
+    title = "the table" if subject.index is None else f"the index {subject.index}"
+    holder = "the table" if subject.index is None else f"index {subject.index}"
+    return validation(
+        f"The provisioned throughput for {title} will not change. "
+        "The requested value equals the current value. "
+        f"Current ReadCapacityUnits provisioned for {holder}: {read}. "
+        f"Requested ReadCapacityUnits: {read}. "
+        f"Current WriteCapacityUnits provisioned for {holder}: {write}. "
+        f"Requested WriteCapacityUnits: {write}. " + _REFER
+    )
+
+
+def _check_decreases(throughput: Mapping[str, Any], count: int, now: float) -> None:
+    """After the first four decreases of a UTC day, one per hour; the next day starts anew."""
+    if count < DECREASES_AT_ONCE:
+        return
+    last = throughput["LastDecrease"]
+    midnight = (now // SECONDS_PER_DAY + 1) * SECONDS_PER_DAY
+    allowed = min(last + DECREASE_INTERVAL_S, midnight)
+    if now < allowed:
+        raise limit_exceeded(
+            "Subscriber limit exceeded: Provisioned throughput decreases are limited within a given UTC day. "
+            f"After the first {DECREASES_AT_ONCE} decreases, each subsequent decrease in the same UTC day "
+            f"can be performed at most once every {DECREASE_INTERVAL_S} seconds. "
+            f"Number of decreases today: {count}. "
+            f"Last decrease at {_in_words(last)}. Next decrease can be made at {_in_words(allowed)}"
+        )
+
+
+def _in_words(moment: float) -> str:
+    """A time as messages spell it: `Thursday, October 8, 2026 at 11:20:48 PM Coordinated Universal Time`."""
+    utc = datetime.fromtimestamp(int(moment), UTC)
+    clock = f"{utc.hour % 12 or 12}:{utc:%M:%S %p}"
+    return f"{utc:%A, %B} {utc.day}, {utc.year} at {clock} Coordinated Universal Time"
+
+
+def check_on_demand_mode(subject: Subject, maxima: Mapping[str, int], *, creating: bool) -> None:
+    """On-demand maxima make no sense with provisioned units: call when the billing mode is PROVISIONED."""
+    for member in ("MaxReadRequestUnits", "MaxWriteRequestUnits"):
+        if member not in maxima:
+            continue
+        index = subject.index
+        if creating:
+            where = "" if index is None else f" for index: {index}"
+            raise invalid_parameter(
+                f"{member} for OnDemandThroughput{where} cannot be specified "
+                "when table BillingMode is PROVISIONED."
+            )
+        where = "" if index is None else f" for index : {index}"
+        raise invalid_parameter(
+            f"{member} for OnDemandThroughput{where} cannot be specified "
+            "when the table BillingMode is PROVISIONED"
+        )
+
+
+def merge_on_demand(
+    subject: Subject,
+    current: Mapping[str, int] | None,
+    request: Mapping[str, int],
+    quotas: Quotas,
+    region: str,
+    *,
+    creating: bool,
+) -> dict[str, int]:
+    """New on-demand maxima from the current ones: members not given stay, -1 clears one (on update).
+
+    Returns what is left; empty when there is no maximum any more. Raises ValidationException out of range,
+    LimitExceededException over the quota of one table.
+    """
+    merged = dict(current or {})
+    for member, limit, quota in (
+        ("MaxReadRequestUnits", quotas.table_max_read_units, "TableMaxReadCapacityUnits"),
+        ("MaxWriteRequestUnits", quotas.table_max_write_units, "TableMaxWriteCapacityUnits"),
+    ):
+        units = request.get(member)
+        if units is None:
+            continue
+        if units == -1 and not creating:
+            merged.pop(member, None)
+            continue
+        if units < 1:
+            raise invalid_parameter(
+                f"Requested {member} for OnDemandThroughput for {subject.on_demand} is outside of valid range"
+            )
+        if units > limit:
+            raise limit_exceeded(
+                f"Subscriber limit exceeded: Requested {member} for OnDemandThroughput for "
+                f"{subject.on_demand} exceeds {quota} of the account in region {region}"
+            )
+        merged[member] = units
+    return merged
+
+
+def new_warm(
+    subject: Subject,
+    request: Mapping[str, int] | None,
+    billing_mode: str,
+    throughput: Mapping[str, int],
+    quotas: Quotas,
+    region: str,
+) -> dict[str, Any]:
+    """The `Warm` sub-document of a new table or index: what it sustains at once, at least its throughput.
+
+    Raises ValidationException when less is asked for, LimitExceededException over the quota of one table.
+    """
+    on_demand = billing_mode == PAY_PER_REQUEST
+    floor_read = ON_DEMAND_WARM_READ if on_demand else throughput["Read"]
+    floor_write = ON_DEMAND_WARM_WRITE if on_demand else throughput["Write"]
+    if not request:
+        return {"Read": floor_read, "Write": floor_write}
+    for member, provisioned, floor in (
+        ("ReadUnitsPerSecond", "ReadCapacityUnits", floor_read),
+        ("WriteUnitsPerSecond", "WriteCapacityUnits", floor_write),
+    ):
+        if request.get(member, floor) < floor:
+            than = (
+                f"initial throughput for OnDemand. See: {_INITIAL_THROUGHPUT}"
+                if on_demand
+                else f"{provisioned} of ProvisionedThroughput"
+            )
+            raise invalid_parameter(
+                f"Requested {member} for WarmThroughput for {subject.warm} is lower than {than}"
+            )
+    _check_warm_quota(subject, request, quotas, region)
+    return {
+        "Read": request.get("ReadUnitsPerSecond", floor_read),
+        "Write": request.get("WriteUnitsPerSecond", floor_write),
+        "Requested": True,
+    }
+
+
+def raise_warm(
+    subject: Subject, warm: dict[str, Any], request: Mapping[str, int], quotas: Quotas, region: str
+) -> None:
+    """Raise warm throughput in place; it never goes down."""
+    for member, kept in (("ReadUnitsPerSecond", warm["Read"]), ("WriteUnitsPerSecond", warm["Write"])):
+        if request.get(member, kept) < kept:
+            raise invalid_parameter(
+                f"Requested {member} for WarmThroughput for {subject.warm} is lower than current "
+                "WarmThroughput, decreasing WarmThroughput is not supported"
+            )
+    _check_warm_quota(subject, request, quotas, region)
+    warm["Read"] = request.get("ReadUnitsPerSecond", warm["Read"])
+    warm["Write"] = request.get("WriteUnitsPerSecond", warm["Write"])
+
+
+def lift_warm(warm: dict[str, Any], read: int, write: int) -> None:
+    """Warm throughput follows the highest throughput that the table or index ever had, in place."""
+    warm["Read"], warm["Write"] = max(warm["Read"], read), max(warm["Write"], write)
+
+
+def _check_warm_quota(subject: Subject, request: Mapping[str, int], quotas: Quotas, region: str) -> None:
+    for member, limit, quota in (
+        ("ReadUnitsPerSecond", quotas.table_max_read_units, "TableMaxReadCapacityUnits"),
+        ("WriteUnitsPerSecond", quotas.table_max_write_units, "TableMaxWriteCapacityUnits"),
+    ):
+        if request.get(member, 0) > limit:
+            raise limit_exceeded(
+                f"Subscriber limit exceeded: Requested {member} for WarmThroughput for {subject.warm} "
+                f"exceeds {quota} of the account in region {region}"
+            )
