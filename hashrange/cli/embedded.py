@@ -1,0 +1,258 @@
+"""The embedded server: router and one node in one process and one event loop.
+
+This is the composition root: it alone knows how the parts fit. The router's transport is the node itself, so
+a read is answered within the tick it arrived in; the groups have one voter, so a write is committed when the
+node's own log is durable.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+import uuid
+from collections.abc import Callable
+from typing import Any
+
+from hashrange_node.checkpoint import Checkpointer
+from hashrange_node.log.errors import LogError
+from hashrange_node.log.protocol import NodeLog
+from hashrange_node.meta.controller import Controller
+from hashrange_node.node import Node
+from hashrange_node.replica.expiry import ExpirySweeper
+from hashrange_node.storage.engine import Engine, EngineError
+from hashrange_router.api.context import RouterContext
+from hashrange_router.api.dispatch import Dispatcher
+from hashrange_router.api.operations import entries
+from hashrange_router.api.tables_plan import Site
+from hashrange_router.api.tables_quotas import Quotas
+from hashrange_router.auth.gate import authenticator
+from hashrange_router.http.limits import HttpLimits
+from hashrange_router.http.server import HttpServer, serve
+from hashrange_router.pages import Pages
+
+from hashrange import __version__
+from hashrange.cli.embedded_metrics import register_metrics
+from hashrange.runtime.clock import Clock, StampClock, SystemClock
+from hashrange.runtime.config import ServeConfig
+from hashrange.runtime.logging import AccessLog, get_logger
+from hashrange.runtime.startup import StartupError
+from hashrange.runtime.telemetry import CONTENT_TYPE, Telemetry
+
+ACCOUNT = "000000000000"
+TRANSIENT_DELAY_S = 1.0
+CHECKPOINT_SEGMENTS = 3
+FATAL_EXIT = 70
+
+
+class LoopScheduler:
+    """The event loop's scheduling functions, as the node wants them."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop = loop
+        self.call_soon: Callable[[Callable[[], None]], Any] = loop.call_soon
+
+    def call_later(self, delay_s: float, callback: Callable[[], None]) -> Any:
+        """Call after a delay, or at the end of this tick."""
+        if delay_s <= 0:
+            return self._loop.call_soon(callback)
+        return self._loop.call_later(delay_s, callback)
+
+    def run_off_loop(self, work: Callable[[], None], done: Callable[[BaseException | None], None]) -> None:
+        """Run blocking work in a thread and report on the loop."""
+        future = self._loop.run_in_executor(None, work)
+        future.add_done_callback(lambda f: done(f.exception()))
+
+
+class Storage:
+    """Log and engine of one server, on disk or in memory."""
+
+    def __init__(self, config: ServeConfig, loop: asyncio.AbstractEventLoop, telemetry: Telemetry) -> None:
+        self.log: NodeLog
+        self.engine: Engine
+        self.directory: Any = None
+        if config.in_memory:
+            from hashrange_node.log.memory import MemoryLog
+            from hashrange_node.storage.memory import MemoryEngine
+
+            self.log = MemoryLog()
+            self.engine = MemoryEngine()
+            return
+        from hashrange_node.log.log import FileLog
+        from hashrange_node.storage.datadir import DataDirectory, DataDirError
+        from hashrange_node.storage.options import RocksSettings
+        from hashrange_node.storage.rocks import RocksEngine
+
+        fsync = telemetry.histogram("hashrange_log_fsync_seconds", "Duration of each sync of the log.")
+        try:
+            self.directory = DataDirectory.open(config.data_dir)
+        except DataDirError as error:
+            raise StartupError(str(error)) from error
+        try:
+            existed = self.directory.has_engine_data
+            self.log = FileLog.open(
+                self.directory.log_path,
+                self.directory.id,
+                call_soon=loop.call_soon_threadsafe,
+                durability=config.durability,
+                segment_bytes=config.segment_mb << 20,
+                must_exist=existed,
+                observe_fsync=fsync.observe,
+                fatal=fatal,
+            )
+            self.engine = RocksEngine(
+                self.directory.engine_path, RocksSettings(block_cache_bytes=config.block_cache_mb << 20)
+            )
+        except (LogError, EngineError) as error:
+            self.directory.close()
+            raise StartupError(str(error)) from error
+        except BaseException:
+            self.directory.close()
+            raise
+
+    def release(self) -> None:
+        """Let go of the directory when log or engine could not be used."""
+        if self.directory is not None:
+            self.directory.close()
+
+    def close(self) -> None:
+        """Make everything durable and let go of the files."""
+        self.log.close()
+        self.engine.close()
+        if self.directory is not None:
+            self.directory.close()
+
+
+def fatal(message: str) -> None:
+    """End the process at once: what it would do next could not be trusted."""
+    print(f"hashrange: {message}", file=sys.stderr, flush=True)
+    os._exit(FATAL_EXIT)
+
+
+class EmbeddedServer:
+    """A running embedded server. Made by `start_embedded`."""
+
+    def __init__(self, config: ServeConfig, clock: Clock, telemetry: Telemetry) -> None:
+        self.config = config
+        self.clock = clock
+        self.telemetry = telemetry
+        self.log = get_logger("server")
+        self.ready = False
+        loop = asyncio.get_running_loop()
+        self.scheduler = LoopScheduler(loop)
+        self.storage = Storage(config, loop, telemetry)
+        self.node = Node(
+            self.storage.log,
+            self.storage.engine,
+            self.scheduler,
+            StampClock(clock),
+            index_lag_s=config.index_lag_ms / 1000,
+            fatal=fatal,
+            on_error=self._report,
+        )
+        self.controller = Controller(
+            self.node,
+            lambda: clock.wall_ms() / 1000,
+            TRANSIENT_DELAY_S if config.delay_transient_statuses else 0.0,
+        )
+        self.sweeper = ExpirySweeper(
+            lambda: list(self.node.replicas.values()),
+            clock.wall_ms,
+            self.scheduler.call_later,
+            config.ttl_interval_ms / 1000,
+        )
+        self.checkpointer = Checkpointer(
+            self.storage.log,
+            self.storage.engine,
+            self.node.driver,
+            run_off_loop=self.scheduler.run_off_loop,
+            call_later=self.scheduler.call_later,
+            trigger_bytes=CHECKPOINT_SEGMENTS * (config.segment_mb << 20),
+            on_error=self._report,
+        )
+        self.context: RouterContext
+        self.dispatcher: Dispatcher
+        self.http: HttpServer
+
+    @property
+    def address(self) -> str:
+        """The address listened on."""
+        return self.config.host
+
+    @property
+    def port(self) -> int:
+        """The port listened on."""
+        return self.http.port
+
+    def _report(self, what: str, error: BaseException) -> None:
+        self.log.error(what, exc_info=error)
+
+    def recover(self) -> None:
+        """Bring back the state of the last run, and carry on what it left unfinished."""
+        applied = self.node.recover()
+        if applied:
+            self.log.info("replayed the log", entries=applied)
+        self.controller.start()
+        self.sweeper.start()
+        self.checkpointer.start()
+
+    async def listen(self) -> None:
+        """Build the router in front of the node and accept requests."""
+        config = self.config
+        self.context = RouterContext(
+            Site(config.region, ACCOUNT, Quotas(), f"{config.host}:{config.port}"),
+            config.validation_wording,
+            lambda: self.clock.wall_ms() / 1000,
+            lambda: str(uuid.uuid4()),
+        )
+        catalogue = self.node.catalogue
+        self.context.next_partition_id = lambda: catalogue.next_partition_id
+        for name, document in catalogue.documents.items():
+            self.context.follow(name, None, document)
+        catalogue.subscribe(self.context.follow)
+        self.dispatcher = Dispatcher(
+            entries(self.context),
+            self.node,
+            self.telemetry,
+            AccessLog(config.access_log),
+            authenticator(config.secrets(), config.region, config.strict_region, self.clock),
+            Pages(f"{config.host}:{config.port}", lambda: self.ready, self.telemetry.render, CONTENT_TYPE),
+        )
+        register_metrics(self)
+        limits = HttpLimits(
+            body_bytes_max=config.max_body_bytes,
+            connections_max=config.max_connections,
+            idle_timeout_s=config.idle_timeout_s,
+            head_timeout_s=config.request_timeout_s,
+            body_timeout_s=max(config.request_timeout_s, 300.0),
+        )
+        self.http = await serve(self.dispatcher, config.host, config.port, limits=limits)
+        self.ready = True
+
+    async def stop(self) -> None:
+        """Answer what is under way, make everything durable, let go of the data directory."""
+        self.ready = False
+        await self.http.drain(self.config.shutdown_grace_s)
+        self.controller.stop()
+        self.sweeper.stopped = True
+        self.checkpointer.stopped = True
+        deadline = self.clock.monotonic() + self.config.shutdown_grace_s
+        while (self.node.driver.queued or self.checkpointer.running) and self.clock.monotonic() < deadline:
+            await asyncio.sleep(0.01)
+        await asyncio.get_running_loop().run_in_executor(None, self.storage.engine.flush)
+        self.storage.close()
+
+
+async def start_embedded(config: ServeConfig, clock: Clock | None = None) -> EmbeddedServer:
+    """Start an embedded server; raises StartupError or OSError with what the user can do about it."""
+    server = EmbeddedServer(config, clock or SystemClock(), Telemetry(__version__))
+    try:
+        server.recover()
+        await server.listen()
+    except (LogError, EngineError) as error:
+        server.storage.release()
+        raise StartupError(str(error)) from error
+    except BaseException:
+        server.storage.close()
+        raise
+    return server

@@ -1,0 +1,85 @@
+"""The gauges and totals of an embedded server, read from its parts when somebody scrapes."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from hashrange.cli.embedded import EmbeddedServer
+
+
+def register_metrics(server: EmbeddedServer) -> None:
+    """Make everything that the parts count visible on /metrics."""
+    telemetry, node = server.telemetry, server.node
+    log, engine = server.storage.log, server.storage.engine
+    telemetry.gauge(
+        "hashrange_requests_in_flight", "Requests being worked on.", lambda: server.dispatcher.in_flight
+    )
+    telemetry.gauge(
+        "hashrange_open_connections",
+        "Open client connections.",
+        lambda: server.http.statistics()["connections_open"],
+    )
+    for name, help_text, key in (
+        ("hashrange_http_bytes_in_total", "Bytes received from clients.", "bytes_in"),
+        ("hashrange_http_bytes_out_total", "Bytes sent to clients.", "bytes_out"),
+        ("hashrange_http_refused_requests_total", "Malformed or oversize requests.", "requests_refused"),
+        ("hashrange_connections_accepted_total", "Connections accepted.", "connections_accepted"),
+        ("hashrange_connections_refused_total", "Connections over the limit.", "connections_refused"),
+    ):
+        telemetry.counter(name, help_text, lambda key=key: server.http.statistics()[key])  # type: ignore[misc]
+    telemetry.gauge(
+        "hashrange_proposals_queued", "Writes waiting for the log or the engine.", lambda: node.driver.queued
+    )
+    telemetry.gauge("hashrange_log_bytes", "Bytes of the log on disk.", log.size_bytes)
+    telemetry.counter(
+        "hashrange_checkpoints_total", "Checkpoints taken.", lambda: server.checkpointer.checkpoints
+    )
+    telemetry.counter(
+        "hashrange_expired_items_total", "Items deleted by time to live.", lambda: server.sweeper.deleted
+    )
+    telemetry.gauge("hashrange_partitions", "Partitions on this node.", lambda: len(node.replicas))
+    telemetry.gauge(
+        "hashrange_background_fills", "Index and expiry fills going on.", lambda: server.controller.filling
+    )
+    telemetry.gauge(
+        "hashrange_index_backlog_writes",
+        "Writes whose global index changes are still to be delivered, by table.",
+        lambda: _by_table(server),
+        labels=("table",),
+    )
+    telemetry.gauge(
+        "hashrange_table_items", "Items in a table.", lambda: _counts(server, 0), labels=("table",)
+    )
+    telemetry.gauge(
+        "hashrange_table_bytes", "Bytes of a table's items.", lambda: _counts(server, 1), labels=("table",)
+    )
+    telemetry.gauge(
+        "hashrange_engine",
+        "Statistics of the storage engine, by name.",
+        lambda: {(name,): float(value) for name, value in engine.statistics().items()},
+        labels=("statistic",),
+    )
+    telemetry.gauge(
+        "hashrange_log",
+        "Statistics of the log, by name.",
+        lambda: {(name,): float(value) for name, value in log.statistics().items()},
+        labels=("statistic",),
+    )
+
+
+def _by_table(server: EmbeddedServer) -> dict[tuple[str, ...], float]:
+    found: dict[tuple[str, ...], float] = {}
+    for shipper in server.node.shippers.values():
+        key = (shipper.replica.schema.name,)
+        found[key] = found.get(key, 0.0) + shipper.backlog
+    return found
+
+
+def _counts(server: EmbeddedServer, which: int) -> dict[tuple[str, ...], float]:
+    found: dict[tuple[str, ...], float] = {}
+    for replica in server.node.replicas.values():
+        if replica.index_name is None:
+            key = (replica.schema.name,)
+            found[key] = found.get(key, 0.0) + replica.group.count(0)[which]
+    return found

@@ -1,0 +1,228 @@
+from google.protobuf.internal import containers as _containers
+from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
+from google.protobuf import descriptor as _descriptor
+from google.protobuf import message as _message
+from collections.abc import Iterable as _Iterable, Mapping as _Mapping
+from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
+
+DESCRIPTOR: _descriptor.FileDescriptor
+
+class ReadItem(_message.Message):
+    __slots__ = ("partition", "epoch", "key", "consistent")
+    PARTITION_FIELD_NUMBER: _ClassVar[int]
+    EPOCH_FIELD_NUMBER: _ClassVar[int]
+    KEY_FIELD_NUMBER: _ClassVar[int]
+    CONSISTENT_FIELD_NUMBER: _ClassVar[int]
+    partition: int
+    epoch: int
+    key: bytes
+    consistent: bool
+    def __init__(self, partition: _Optional[int] = ..., epoch: _Optional[int] = ..., key: _Optional[bytes] = ..., consistent: _Optional[bool] = ...) -> None: ...
+
+class WriteItem(_message.Message):
+    __slots__ = ("partition", "epoch", "kind", "key", "item_json", "item_size", "key_item_json", "condition", "update", "returns", "want_old_on_failure", "expiry_s")
+    class Kind(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+        __slots__ = ()
+        KIND_UNSPECIFIED: _ClassVar[WriteItem.Kind]
+        KIND_PUT: _ClassVar[WriteItem.Kind]
+        KIND_DELETE: _ClassVar[WriteItem.Kind]
+        KIND_UPDATE: _ClassVar[WriteItem.Kind]
+    KIND_UNSPECIFIED: WriteItem.Kind
+    KIND_PUT: WriteItem.Kind
+    KIND_DELETE: WriteItem.Kind
+    KIND_UPDATE: WriteItem.Kind
+    class Returns(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+        __slots__ = ()
+        RETURNS_NONE: _ClassVar[WriteItem.Returns]
+        RETURNS_ALL_OLD: _ClassVar[WriteItem.Returns]
+        RETURNS_UPDATED_OLD: _ClassVar[WriteItem.Returns]
+        RETURNS_ALL_NEW: _ClassVar[WriteItem.Returns]
+        RETURNS_UPDATED_NEW: _ClassVar[WriteItem.Returns]
+    RETURNS_NONE: WriteItem.Returns
+    RETURNS_ALL_OLD: WriteItem.Returns
+    RETURNS_UPDATED_OLD: WriteItem.Returns
+    RETURNS_ALL_NEW: WriteItem.Returns
+    RETURNS_UPDATED_NEW: WriteItem.Returns
+    PARTITION_FIELD_NUMBER: _ClassVar[int]
+    EPOCH_FIELD_NUMBER: _ClassVar[int]
+    KIND_FIELD_NUMBER: _ClassVar[int]
+    KEY_FIELD_NUMBER: _ClassVar[int]
+    ITEM_JSON_FIELD_NUMBER: _ClassVar[int]
+    ITEM_SIZE_FIELD_NUMBER: _ClassVar[int]
+    KEY_ITEM_JSON_FIELD_NUMBER: _ClassVar[int]
+    CONDITION_FIELD_NUMBER: _ClassVar[int]
+    UPDATE_FIELD_NUMBER: _ClassVar[int]
+    RETURNS_FIELD_NUMBER: _ClassVar[int]
+    WANT_OLD_ON_FAILURE_FIELD_NUMBER: _ClassVar[int]
+    EXPIRY_S_FIELD_NUMBER: _ClassVar[int]
+    partition: int
+    epoch: int
+    kind: WriteItem.Kind
+    key: bytes
+    item_json: bytes
+    item_size: int
+    key_item_json: bytes
+    condition: bytes
+    update: bytes
+    returns: WriteItem.Returns
+    want_old_on_failure: bool
+    expiry_s: int
+    def __init__(self, partition: _Optional[int] = ..., epoch: _Optional[int] = ..., kind: _Optional[_Union[WriteItem.Kind, str]] = ..., key: _Optional[bytes] = ..., item_json: _Optional[bytes] = ..., item_size: _Optional[int] = ..., key_item_json: _Optional[bytes] = ..., condition: _Optional[bytes] = ..., update: _Optional[bytes] = ..., returns: _Optional[_Union[WriteItem.Returns, str]] = ..., want_old_on_failure: _Optional[bool] = ..., expiry_s: _Optional[int] = ...) -> None: ...
+
+class IndexUnits(_message.Message):
+    __slots__ = ("kind", "name", "units_half")
+    KIND_FIELD_NUMBER: _ClassVar[int]
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    UNITS_HALF_FIELD_NUMBER: _ClassVar[int]
+    kind: str
+    name: str
+    units_half: int
+    def __init__(self, kind: _Optional[str] = ..., name: _Optional[str] = ..., units_half: _Optional[int] = ...) -> None: ...
+
+class WriteResult(_message.Message):
+    __slots__ = ("old_size", "new_size", "attributes", "index_units")
+    OLD_SIZE_FIELD_NUMBER: _ClassVar[int]
+    NEW_SIZE_FIELD_NUMBER: _ClassVar[int]
+    ATTRIBUTES_FIELD_NUMBER: _ClassVar[int]
+    INDEX_UNITS_FIELD_NUMBER: _ClassVar[int]
+    old_size: int
+    new_size: int
+    attributes: bytes
+    index_units: _containers.RepeatedCompositeFieldContainer[IndexUnits]
+    def __init__(self, old_size: _Optional[int] = ..., new_size: _Optional[int] = ..., attributes: _Optional[bytes] = ..., index_units: _Optional[_Iterable[_Union[IndexUnits, _Mapping]]] = ...) -> None: ...
+
+class ReadRange(_message.Message):
+    __slots__ = ("partition", "epoch", "space", "low", "high", "reverse", "limit", "max_bytes", "filter", "projection", "count_only", "fetch", "consistent")
+    PARTITION_FIELD_NUMBER: _ClassVar[int]
+    EPOCH_FIELD_NUMBER: _ClassVar[int]
+    SPACE_FIELD_NUMBER: _ClassVar[int]
+    LOW_FIELD_NUMBER: _ClassVar[int]
+    HIGH_FIELD_NUMBER: _ClassVar[int]
+    REVERSE_FIELD_NUMBER: _ClassVar[int]
+    LIMIT_FIELD_NUMBER: _ClassVar[int]
+    MAX_BYTES_FIELD_NUMBER: _ClassVar[int]
+    FILTER_FIELD_NUMBER: _ClassVar[int]
+    PROJECTION_FIELD_NUMBER: _ClassVar[int]
+    COUNT_ONLY_FIELD_NUMBER: _ClassVar[int]
+    FETCH_FIELD_NUMBER: _ClassVar[int]
+    CONSISTENT_FIELD_NUMBER: _ClassVar[int]
+    partition: int
+    epoch: int
+    space: int
+    low: bytes
+    high: bytes
+    reverse: bool
+    limit: int
+    max_bytes: int
+    filter: bytes
+    projection: bytes
+    count_only: bool
+    fetch: bool
+    consistent: bool
+    def __init__(self, partition: _Optional[int] = ..., epoch: _Optional[int] = ..., space: _Optional[int] = ..., low: _Optional[bytes] = ..., high: _Optional[bytes] = ..., reverse: _Optional[bool] = ..., limit: _Optional[int] = ..., max_bytes: _Optional[int] = ..., filter: _Optional[bytes] = ..., projection: _Optional[bytes] = ..., count_only: _Optional[bool] = ..., fetch: _Optional[bool] = ..., consistent: _Optional[bool] = ...) -> None: ...
+
+class RangeResult(_message.Message):
+    __slots__ = ("items", "count", "scanned", "size_bytes", "fetched_sizes", "last")
+    ITEMS_FIELD_NUMBER: _ClassVar[int]
+    COUNT_FIELD_NUMBER: _ClassVar[int]
+    SCANNED_FIELD_NUMBER: _ClassVar[int]
+    SIZE_BYTES_FIELD_NUMBER: _ClassVar[int]
+    FETCHED_SIZES_FIELD_NUMBER: _ClassVar[int]
+    LAST_FIELD_NUMBER: _ClassVar[int]
+    items: _containers.RepeatedScalarFieldContainer[bytes]
+    count: int
+    scanned: int
+    size_bytes: int
+    fetched_sizes: _containers.RepeatedScalarFieldContainer[int]
+    last: bytes
+    def __init__(self, items: _Optional[_Iterable[bytes]] = ..., count: _Optional[int] = ..., scanned: _Optional[int] = ..., size_bytes: _Optional[int] = ..., fetched_sizes: _Optional[_Iterable[int]] = ..., last: _Optional[bytes] = ...) -> None: ...
+
+class Entry(_message.Message):
+    __slots__ = ("key", "record", "stamp")
+    KEY_FIELD_NUMBER: _ClassVar[int]
+    RECORD_FIELD_NUMBER: _ClassVar[int]
+    STAMP_FIELD_NUMBER: _ClassVar[int]
+    key: bytes
+    record: bytes
+    stamp: int
+    def __init__(self, key: _Optional[bytes] = ..., record: _Optional[bytes] = ..., stamp: _Optional[int] = ...) -> None: ...
+
+class WriteEntries(_message.Message):
+    __slots__ = ("partition", "epoch", "entries")
+    PARTITION_FIELD_NUMBER: _ClassVar[int]
+    EPOCH_FIELD_NUMBER: _ClassVar[int]
+    ENTRIES_FIELD_NUMBER: _ClassVar[int]
+    partition: int
+    epoch: int
+    entries: _containers.RepeatedCompositeFieldContainer[Entry]
+    def __init__(self, partition: _Optional[int] = ..., epoch: _Optional[int] = ..., entries: _Optional[_Iterable[_Union[Entry, _Mapping]]] = ...) -> None: ...
+
+class CollectionSize(_message.Message):
+    __slots__ = ("partition", "epoch", "prefix")
+    PARTITION_FIELD_NUMBER: _ClassVar[int]
+    EPOCH_FIELD_NUMBER: _ClassVar[int]
+    PREFIX_FIELD_NUMBER: _ClassVar[int]
+    partition: int
+    epoch: int
+    prefix: bytes
+    def __init__(self, partition: _Optional[int] = ..., epoch: _Optional[int] = ..., prefix: _Optional[bytes] = ...) -> None: ...
+
+class Failure(_message.Message):
+    __slots__ = ("type_name", "message", "status", "namespace", "message_key", "fields_json")
+    TYPE_NAME_FIELD_NUMBER: _ClassVar[int]
+    MESSAGE_FIELD_NUMBER: _ClassVar[int]
+    STATUS_FIELD_NUMBER: _ClassVar[int]
+    NAMESPACE_FIELD_NUMBER: _ClassVar[int]
+    MESSAGE_KEY_FIELD_NUMBER: _ClassVar[int]
+    FIELDS_JSON_FIELD_NUMBER: _ClassVar[int]
+    type_name: str
+    message: str
+    status: int
+    namespace: str
+    message_key: str
+    fields_json: bytes
+    def __init__(self, type_name: _Optional[str] = ..., message: _Optional[str] = ..., status: _Optional[int] = ..., namespace: _Optional[str] = ..., message_key: _Optional[str] = ..., fields_json: _Optional[bytes] = ...) -> None: ...
+
+class Request(_message.Message):
+    __slots__ = ("id", "read_item", "write_item", "read_range", "write_entries", "collection_size")
+    ID_FIELD_NUMBER: _ClassVar[int]
+    READ_ITEM_FIELD_NUMBER: _ClassVar[int]
+    WRITE_ITEM_FIELD_NUMBER: _ClassVar[int]
+    READ_RANGE_FIELD_NUMBER: _ClassVar[int]
+    WRITE_ENTRIES_FIELD_NUMBER: _ClassVar[int]
+    COLLECTION_SIZE_FIELD_NUMBER: _ClassVar[int]
+    id: int
+    read_item: ReadItem
+    write_item: WriteItem
+    read_range: ReadRange
+    write_entries: WriteEntries
+    collection_size: CollectionSize
+    def __init__(self, id: _Optional[int] = ..., read_item: _Optional[_Union[ReadItem, _Mapping]] = ..., write_item: _Optional[_Union[WriteItem, _Mapping]] = ..., read_range: _Optional[_Union[ReadRange, _Mapping]] = ..., write_entries: _Optional[_Union[WriteEntries, _Mapping]] = ..., collection_size: _Optional[_Union[CollectionSize, _Mapping]] = ...) -> None: ...
+
+class Record(_message.Message):
+    __slots__ = ("record",)
+    RECORD_FIELD_NUMBER: _ClassVar[int]
+    record: bytes
+    def __init__(self, record: _Optional[bytes] = ...) -> None: ...
+
+class Done(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
+class Reply(_message.Message):
+    __slots__ = ("id", "failure", "record", "write_result", "range_result", "done", "size_bytes")
+    ID_FIELD_NUMBER: _ClassVar[int]
+    FAILURE_FIELD_NUMBER: _ClassVar[int]
+    RECORD_FIELD_NUMBER: _ClassVar[int]
+    WRITE_RESULT_FIELD_NUMBER: _ClassVar[int]
+    RANGE_RESULT_FIELD_NUMBER: _ClassVar[int]
+    DONE_FIELD_NUMBER: _ClassVar[int]
+    SIZE_BYTES_FIELD_NUMBER: _ClassVar[int]
+    id: int
+    failure: Failure
+    record: Record
+    write_result: WriteResult
+    range_result: RangeResult
+    done: Done
+    size_bytes: int
+    def __init__(self, id: _Optional[int] = ..., failure: _Optional[_Union[Failure, _Mapping]] = ..., record: _Optional[_Union[Record, _Mapping]] = ..., write_result: _Optional[_Union[WriteResult, _Mapping]] = ..., range_result: _Optional[_Union[RangeResult, _Mapping]] = ..., done: _Optional[_Union[Done, _Mapping]] = ..., size_bytes: _Optional[int] = ...) -> None: ...

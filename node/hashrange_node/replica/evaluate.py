@@ -1,0 +1,200 @@
+"""Evaluation of writes at the leader: current record and request in, effects out.
+
+Pure: no engine, no clock. The caller looks up the current record (the newest one evaluated, committed or
+not), and hands over the stamp and the raft index that the resulting entry will carry. Conditions and
+update expressions are evaluated here and nowhere else; followers write the resulting bytes.
+"""
+
+from __future__ import annotations
+
+import orjson
+
+from hashrange.errors import ApiError, conditional_check_failed
+from hashrange.expr import touched_attributes
+from hashrange.model import record as records
+from hashrange.model.key_rules import check_index_keys
+from hashrange.model.table import TableSchema
+from hashrange.model.value import Item, check_update_size, dump, item_size
+from hashrange.wire import messages as wire
+from hashrange.wire.messages import WriteItem, WriteResult
+from hashrange_node.replica.effects import Count, Effects, Mutation
+from hashrange_node.replica.secondary import apply_secondary, expiry_of
+
+HEADER = records.HEADER_SIZE
+
+
+def evaluate(
+    write: WriteItem,
+    schema: TableSchema,
+    partition: int,
+    full_key: bytes,
+    current: bytes | None,
+    stamp: int,
+    index: int,
+) -> Effects:
+    """Decide what `write` does to the item whose record is `current` (None: no item).
+
+    Raises ApiError: ConditionalCheckFailedException, or a validation error of the update. A stamp never
+    goes back for an item (`max(stamp, stored + 1)`), so that newer always means later.
+    """
+    if current is not None:
+        stored = records.stamp(current)
+        if stored >= stamp:
+            stamp = stored + 1
+    if write.kind == wire.PUT:
+        if schema.lsis or schema.gsis:
+            _check_index_keys(schema, _new_item(write))
+        old = _check_condition(write, current) if write.condition is not None else None
+        return _put(write, schema, partition, full_key, current, old, stamp, index)
+    old = orjson.loads(current[HEADER:]) if current is not None else None
+    if write.kind == wire.UPDATE:
+        _match(write, old, current)
+        return _update(write, schema, partition, full_key, current, old, stamp, index)
+    _match(write, old, current)
+    return _delete(write, schema, partition, full_key, current, old, stamp, index)
+
+
+def _new_item(write: WriteItem) -> Item:
+    if write.decoded is None:
+        write.decoded = orjson.loads(write.item_json)
+    assert write.decoded is not None
+    return write.decoded
+
+
+def _check_index_keys(schema: TableSchema, item: Item, updating: bool = False) -> None:
+    for index in schema.lsis:
+        check_index_keys(index.name, index.codec, item, updating=updating)
+    for index in schema.gsis:
+        if index.maintained:
+            check_index_keys(index.name, index.codec, item, updating=updating)
+
+
+def _check_condition(write: WriteItem, current: bytes | None) -> Item | None:
+    old: Item | None = orjson.loads(current[HEADER:]) if current is not None else None
+    _match(write, old, current)
+    return old
+
+
+def _match(write: WriteItem, old: Item | None, current: bytes | None) -> None:
+    condition = write.condition
+    if condition is not None and not condition.matches(old):
+        attach = write.want_old_on_failure and current is not None
+        failure: ApiError = conditional_check_failed(current[HEADER:] if attach and current else None)
+        raise failure
+
+
+def _put(
+    write: WriteItem,
+    schema: TableSchema,
+    partition: int,
+    full_key: bytes,
+    current: bytes | None,
+    old: Item | None,
+    stamp: int,
+    index: int,
+) -> Effects:
+    size = write.item_size
+    record = records.pack(write.item_json, size, stamp, index)
+    mutations: list[Mutation] = [(full_key, record)]
+    if current is None:
+        result = WriteResult(0, size)
+        counts: list[Count] = [(0, 1, size)]
+    else:
+        old_size = records.size(current)
+        attributes = current[HEADER:] if write.returns == wire.RETURN_ALL_OLD else None
+        result = WriteResult(old_size, size, attributes)
+        counts = [(0, 0, size - old_size)] if size != old_size else []
+    effects = Effects(mutations, counts, result)
+    if schema.lsis or schema.gsis or schema.ttl_attribute:
+        if old is None and current is not None:
+            old = orjson.loads(current[HEADER:])
+        apply_secondary(effects, schema, partition, write.key, old, _new_item(write), stamp, index)
+    return effects
+
+
+def _delete(
+    write: WriteItem,
+    schema: TableSchema,
+    partition: int,
+    full_key: bytes,
+    current: bytes | None,
+    old: Item | None,
+    stamp: int,
+    index: int,
+) -> Effects:
+    if current is None:
+        return Effects([], [], WriteResult(0, 0))
+    if write.expiry_s is not None:
+        attribute = schema.ttl_attribute
+        if attribute is None or expiry_of(old, attribute) != write.expiry_s:
+            return Effects([], [], WriteResult(0, 0))
+    old_size = records.size(current)
+    attributes = current[HEADER:] if write.returns == wire.RETURN_ALL_OLD else None
+    effects = Effects([(full_key, None)], [(0, -1, -old_size)], WriteResult(old_size, 0, attributes))
+    if schema.lsis or schema.gsis or schema.ttl_attribute:
+        apply_secondary(effects, schema, partition, write.key, old, None, stamp, index)
+    return effects
+
+
+def _update(
+    write: WriteItem,
+    schema: TableSchema,
+    partition: int,
+    full_key: bytes,
+    current: bytes | None,
+    old: Item | None,
+    stamp: int,
+    index: int,
+) -> Effects:
+    key_item = write.key_item
+    assert key_item is not None
+    paths: tuple[object, ...] = ()
+    new: Item | None
+    if write.update is not None:
+        outcome = write.update.apply(old, key_item)
+        new = outcome.new_item
+        paths = outcome.touched
+    else:
+        new = old if old is not None else dict(key_item)
+    if new is None:  # only REMOVE or DELETE on a missing item: nothing comes into being
+        return Effects([], [], WriteResult(0, 0))
+    if new is old and current is not None:
+        size = old_size = records.size(current)
+        item_json = current[HEADER:]
+        effects = Effects([], [], WriteResult(old_size, size))
+    else:
+        if schema.lsis or schema.gsis:
+            _check_index_keys(schema, new, updating=True)
+        size = item_size(new)
+        check_update_size(size)
+        if write.update is not None:
+            check_update_size(write.update.write_size(new))
+        old_size = records.size(current) if current is not None else 0
+        item_json = dump(new)
+        counts: list[Count] = [(0, 0 if current is not None else 1, size - old_size)]
+        record = records.pack(item_json, size, stamp, index)
+        effects = Effects([(full_key, record)], counts, WriteResult(old_size, size))
+        if schema.lsis or schema.gsis or schema.ttl_attribute:
+            apply_secondary(effects, schema, partition, write.key, old, new, stamp, index)
+    effects.result.attributes = _returned(write.returns, current, old, item_json, new, paths)
+    return effects
+
+
+def _returned(
+    returns: int,
+    current: bytes | None,
+    old: Item | None,
+    item_json: bytes,
+    new: Item,
+    paths: tuple[object, ...],
+) -> bytes | None:
+    """The JSON of `Attributes` for an UpdateItem, or None when the member is absent."""
+    if returns == wire.RETURN_NONE:
+        return None
+    if returns == wire.RETURN_ALL_NEW:
+        return item_json
+    if returns == wire.RETURN_ALL_OLD:
+        return current[HEADER:] if current is not None else None
+    source = old if returns == wire.RETURN_UPDATED_OLD else new
+    touched = touched_attributes(source, paths) if source is not None else None
+    return dump(touched) if touched else None

@@ -1,0 +1,73 @@
+"""Deleting items whose time to live has passed.
+
+The expiry index of a partition is ordered by second, so a pass costs what it deletes. Every deletion is an
+ordinary write through the log, made conditional on the item still expiring at that second; an entry whose
+item has changed meanwhile is merely removed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from hashrange.wire.messages import DELETE, WriteItem
+from hashrange_node.replica.effects import Effects
+from hashrange_node.replica.replica import Replica
+from hashrange_node.replica.secondary import EXPIRY_HORIZON_S
+from hashrange_node.storage import keyspace
+
+BATCH = 200
+
+
+class ExpirySweeper:
+    """Sweeps the replicas of tables with time to live, every `interval_s` seconds."""
+
+    def __init__(
+        self,
+        replicas: Callable[[], list[Replica]],
+        wall_ms: Callable[[], int],
+        call_later: Callable[[float, Callable[[], None]], Any],
+        interval_s: float,
+    ) -> None:
+        self._replicas = replicas
+        self._wall_ms = wall_ms
+        self._call_later = call_later
+        self._interval_s = interval_s
+        self.deleted = 0
+        self.stopped = False
+
+    def start(self) -> None:
+        """Begin sweeping."""
+        self._call_later(self._interval_s, self._sweep)
+
+    def _sweep(self) -> None:
+        if self.stopped:
+            return
+        now_s = self._wall_ms() // 1000
+        full = False
+        for replica in self._replicas():
+            if replica.schema.ttl_attribute is not None and replica.index_name is None:
+                full |= self._sweep_replica(replica, now_s) >= BATCH
+        self._call_later(min(0.05, self._interval_s) if full else self._interval_s, self._sweep)
+
+    def _sweep_replica(self, replica: Replica, now_s: int) -> int:
+        prefix = keyspace.space_prefix(replica.id, keyspace.EXPIRY)
+        low = prefix + max(0, now_s - EXPIRY_HORIZON_S).to_bytes(8, "big")
+        high = prefix + now_s.to_bytes(8, "big")
+        due: list[bytes] = []
+        for key, _ in replica.engine.scan(low, high):
+            due.append(key)
+            if len(due) == BATCH:
+                break
+        for key in due:
+            second = int.from_bytes(key[10:18], "big")
+            write = WriteItem(replica.id, replica.epoch, DELETE, key[18:])
+            write.expiry_s = second
+            replica.write(write, lambda answer, key=key: self._answered(replica, key, answer))  # type: ignore[misc]
+        return len(due)
+
+    def _answered(self, replica: Replica, key: bytes, answer: Any) -> None:
+        if getattr(answer, "old_size", 0):
+            self.deleted += 1
+        elif hasattr(answer, "old_size"):
+            replica.group.propose(Effects([(key, None)], [], None), None)

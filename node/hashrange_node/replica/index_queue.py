@@ -1,0 +1,126 @@
+"""Sending queued index changes on to the partitions of global indexes.
+
+Every write queues its index changes in its own batch (`secondary`), so a change is queued exactly when the
+item changed. The shipper of a replica takes them in order, sends them to the index partitions, and when
+those have them durably removes them from the queue. After a crash everything still queued is sent again;
+entries carry the stamp of the item's write, and the receiver ignores what is not newer.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from typing import Any
+
+import msgpack
+
+from hashrange.errors import ApiError
+from hashrange.wire.messages import Transport, WriteEntries
+from hashrange_node.replica.effects import Effects
+from hashrange_node.replica.replica import Replica
+from hashrange_node.replica.secondary import find_global_index
+from hashrange_node.storage import keyspace
+
+BATCH = 256
+RETRY_DELAY_S = 0.2
+
+
+class IndexShipper:
+    """Drains one replica's queue. `lag_s` delays every batch on purpose, to show programs stale indexes."""
+
+    def __init__(
+        self,
+        replica: Replica,
+        transport: Transport,
+        call_later: Callable[[float, Callable[[], None]], Any],
+        lag_s: float,
+    ) -> None:
+        self.replica = replica
+        self._transport = transport
+        self._call_later = call_later
+        self._lag_s = lag_s
+        self._queue: deque[tuple[bytes, list[Any]]] = deque()
+        self._busy = False
+        self._waiting = 0
+        self._failed = False
+        self._on_idle: list[Callable[[], None]] = []
+        self.stopped = False
+
+    def load(self) -> None:
+        """Take over what the queue held when the node stopped."""
+        prefix = keyspace.queue_prefix(self.replica.id)
+        upper = keyspace.queue_prefix(self.replica.id + 1)
+        for key, value in self.replica.engine.scan(prefix, upper):
+            self._queue.append((key, msgpack.unpackb(value)))
+        self._schedule()
+
+    def enqueue(self, queued: list[tuple[bytes, list[Any]]]) -> None:
+        """Take changes that were just applied."""
+        self._queue.extend(queued)
+        self._schedule()
+
+    @property
+    def backlog(self) -> int:
+        """Queued writes whose index changes have not been delivered yet."""
+        return len(self._queue)
+
+    def when_idle(self, callback: Callable[[], None]) -> None:
+        """Call once everything queued so far has been delivered."""
+        if self._queue:
+            self._on_idle.append(callback)
+        else:
+            callback()
+
+    def _schedule(self) -> None:
+        if not self._busy and self._queue and not self.stopped:
+            self._busy = True
+            self._call_later(self._lag_s, self._drain)
+
+    def _drain(self) -> None:
+        if self.stopped:
+            return
+        batch = [self._queue[n] for n in range(min(BATCH, len(self._queue)))]
+        targets: dict[int, list[tuple[bytes, bytes | None, int]]] = {}
+        for _, changes in batch:
+            for name, delete_key, put_key, record, stamp in changes:
+                index = find_global_index(self.replica.schema, name)
+                if index is None:
+                    continue  # the index was deleted meanwhile
+                if delete_key is not None:
+                    partition = index.partitions.of(delete_key).id
+                    targets.setdefault(partition, []).append((delete_key, None, stamp))
+                if put_key is not None:
+                    partition = index.partitions.of(put_key).id
+                    targets.setdefault(partition, []).append((put_key, record, stamp))
+        self._failed = False
+        self._waiting = 1 + len(targets)
+        for partition, entries in targets.items():
+            message = WriteEntries(partition, 1, entries)
+            self._transport.send(message, lambda answer: self._delivered(answer, len(batch)))
+        self._delivered(None, len(batch))
+
+    def _delivered(self, answer: Any, count: int) -> None:
+        if isinstance(answer, ApiError) and answer.type_name != "ResourceNotFoundException":
+            self._failed = True
+        self._waiting -= 1
+        if self._waiting:
+            return
+        if self._failed:
+            self._call_later(RETRY_DELAY_S, self._drain)
+            return
+        trim: list[tuple[bytes, bytes | None]] = [(self._queue[n][0], None) for n in range(count)]
+        self.replica.group.propose(Effects(trim, [], count), self._trimmed)
+
+    def _trimmed(self, answer: Any) -> None:
+        if isinstance(answer, ApiError):
+            self._call_later(RETRY_DELAY_S, self._drain)
+            return
+        for _ in range(answer):
+            self._queue.popleft()
+        self._busy = False
+        if self._queue:
+            self._schedule()
+        elif self._on_idle:
+            callbacks, self._on_idle = self._on_idle, []
+            for callback in callbacks:
+                callback()

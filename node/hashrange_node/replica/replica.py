@@ -1,0 +1,113 @@
+"""A partition's replica on this node: reads, evaluated writes, and what follows from applied entries."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from hashrange.errors import ApiError
+from hashrange.model import record as records
+from hashrange.model.table import TableSchema
+from hashrange.wire.messages import Done, WriteEntries, WriteItem
+from hashrange_node.replica.effects import Count, Effects, Mutation
+from hashrange_node.replica.evaluate import evaluate
+from hashrange_node.replica.group import Group, Proposal
+from hashrange_node.storage import keyspace
+from hashrange_node.storage.engine import Engine
+
+QueueSink = Callable[["Replica", list[tuple[bytes, list[Any]]]], None]
+
+
+class Replica:
+    """One replica. `index_name` is None for a partition of a table, else the global index it belongs to.
+
+    `stamps` gives the next hybrid timestamp; `on_queued` is told about index changes once they are
+    applied, so that they can be sent on.
+    """
+
+    __slots__ = ("engine", "epoch", "group", "id", "index_name", "items", "on_queued", "schema", "stamps")
+
+    def __init__(
+        self,
+        partition: int,
+        schema: TableSchema,
+        index_name: str | None,
+        group: Group,
+        engine: Engine,
+        stamps: Callable[[], int],
+        on_queued: QueueSink,
+    ) -> None:
+        self.id = partition
+        self.epoch = 1
+        self.schema = schema
+        self.index_name = index_name
+        self.group = group
+        self.engine = engine
+        self.stamps = stamps
+        self.on_queued = on_queued
+        self.items = keyspace.space_prefix(partition, keyspace.ITEMS)
+        group.listener = self
+
+    def read(self, key: bytes) -> bytes | None:
+        """The record of the item at a relative key, as last committed."""
+        return self.engine.get(self.items + key)
+
+    def newest(self, full_key: bytes) -> bytes | None:
+        """The newest evaluated record of a key, committed or not: what the next write builds on."""
+        held = self.group.overlay.get(full_key)
+        if held is not None:
+            return held[1]
+        return self.engine.get(full_key)
+
+    def write(self, write: WriteItem, done: Done) -> None:
+        """Evaluate and propose; `done` gets a `WriteResult` once it is durable, or an ApiError."""
+        group = self.group
+        held = None
+        try:
+            group.driver.admit()
+            full_key = self.items + write.key
+            held = group.overlay.get(full_key)
+            current = self.engine.get(full_key) if held is None else held[1]
+            index = group.last_index + 1
+            effects = evaluate(write, self.schema, self.id, full_key, current, self.stamps(), index)
+        except ApiError as error:
+            if held is None:
+                done(error)
+            else:
+                # Judged on top of a write that is not durable yet: the verdict must not be known before it.
+                verdict = error
+                group.propose(Effects([], [], None), lambda answer: done(answer or verdict))
+            return
+        if effects.mutations or held is not None:
+            group.propose(effects, done)
+        else:
+            done(effects.result)
+
+    def write_entries(self, message: WriteEntries, done: Done) -> None:
+        """Apply entries of a global index, each only if it is newer than what is stored."""
+        mutations: list[Mutation] = []
+        counts: list[Count] = []
+        seen: dict[bytes, bytes | None] = {}
+        for key, record, stamp in message.entries:
+            full_key = self.items + key
+            current = seen[full_key] if full_key in seen else self.newest(full_key)
+            if current is not None and records.stamp(current) >= stamp:
+                continue
+            if current is None and record is None:
+                continue
+            mutations.append((full_key, record))
+            seen[full_key] = record
+            before = records.size(current) if current is not None else 0
+            after = records.size(record) if record is not None else 0
+            counts.append((0, (record is not None) - (current is not None), after - before))
+        effects = Effects(mutations, counts, None)
+        if mutations or self.group.overlay:
+            self.group.propose(effects, done)
+        else:
+            done(None)
+
+    def applied(self, proposal: Proposal) -> None:
+        """An entry of this replica was applied: pass its queued index changes on."""
+        queued = proposal.effects.queued
+        if queued is not None:
+            self.on_queued(self, queued)

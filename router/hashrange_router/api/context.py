@@ -1,0 +1,65 @@
+"""What every operation works with: the tables as this router knows them, the site, and the way to the nodes.
+
+A router holds no state of its own: `tables` and `documents` are a view that follows the catalogue. Looking up a
+table is one dictionary access; only an unknown name takes the slow path, where it may turn out to be an ARN.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from hashrange.errors import resource_not_found
+from hashrange.model.table import TableSchema
+from hashrange.model.table_arn import resolve_table_name
+from hashrange.model.table_document import CREATING, DELETING, TableDocument
+from hashrange.model.value import ValueRules, Wording
+from hashrange_router.api.tables_plan import Site
+
+EPOCH = 1
+
+
+class RouterContext:
+    """The view of one router. `now` is the wall clock in seconds, `new_id` makes a random UUID text."""
+
+    def __init__(
+        self, site: Site, wording: Wording, now: Callable[[], float], new_id: Callable[[], str]
+    ) -> None:
+        self.site = site
+        self.wording: Wording = wording
+        self.rules = ValueRules(wording)
+        self.classic_rules = ValueRules("classic")
+        self.now = now
+        self.new_id = new_id
+        self.tables: dict[str, TableSchema] = {}
+        self.documents: dict[str, TableDocument] = {}
+        self.next_partition_id: Callable[[], int] = lambda: 1
+
+    def follow(self, name: str, before: TableDocument | None, after: TableDocument | None) -> None:
+        """Take over a change of the catalogue."""
+        if after is None:
+            self.documents.pop(name, None)
+            self.tables.pop(name, None)
+        else:
+            self.documents[name] = after
+            if after["Status"] in (CREATING, DELETING):
+                self.tables.pop(name, None)
+            else:
+                self.tables[name] = TableSchema.from_document(after)
+
+    def table(self, name_or_arn: str) -> TableSchema:
+        """The table that an item operation names; ResourceNotFoundException while it cannot be used."""
+        schema = self.tables.get(name_or_arn)
+        if schema is None:
+            name = resolve_table_name(name_or_arn, self.site.region, self.site.account)
+            schema = self.tables.get(name)
+            if schema is None:
+                raise resource_not_found()
+        return schema
+
+    def get(self, table_name: str) -> TableDocument | None:
+        """The document of a table in any state, or None."""
+        return self.documents.get(table_name)
+
+    def names(self) -> Sequence[str]:
+        """The names of all tables, in the order of their bytes."""
+        return sorted(self.documents)

@@ -1,0 +1,165 @@
+"""From an HTTP request to an operation and back: the application that the HTTP front runs.
+
+The order of checks is the service's: method and content type, JSON, target, credentials, body. An operation
+is found by its target in one dictionary look-up; everything that is not a plain POST to `/` with a known
+target takes the slow path (`_other`). Latency, errors and consumed capacity are recorded at the one place
+where a call ends.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from time import perf_counter
+from typing import Any, Protocol
+
+import orjson
+
+from hashrange.errors import ApiError, internal, serialization, unknown_operation
+from hashrange.runtime.logging import AccessLog, get_logger
+from hashrange.runtime.telemetry import OperationStats, Telemetry
+from hashrange.wire.messages import Transport
+from hashrange_router.api.call import Call, Operation
+from hashrange_router.http.request import Request
+
+JSON_TYPES = frozenset((b"application/x-amz-json-1.0", b"application/json"))
+
+
+@dataclass(frozen=True, slots=True)
+class OperationEntry:
+    """One supported operation: its checks, compiled once, and its handler."""
+
+    name: str
+    validate: Callable[[dict[str, Any]], None]
+    handle: Callable[[Call, dict[str, Any]], Operation]
+    finish_error: Callable[[str, ApiError], ApiError]
+
+
+class SystemPages(Protocol):
+    """Answers everything that is not an API call: health, metrics, CORS, unknown paths."""
+
+    def __call__(self, request: Request) -> None: ...
+
+
+class Dispatcher:
+    """The HTTP application of a router."""
+
+    def __init__(
+        self,
+        entries: dict[bytes, OperationEntry],
+        transport: Transport,
+        telemetry: Telemetry,
+        access_log: AccessLog,
+        authenticate: Callable[[Request], None],
+        pages: SystemPages,
+    ) -> None:
+        self._entries = entries
+        self._transport = transport
+        self._telemetry = telemetry
+        self._access_log = access_log
+        self._authenticate = authenticate
+        self._pages = pages
+        self._log = get_logger("api")
+        self._stats: dict[tuple[str, str], OperationStats] = {}
+        self.in_flight = 0
+
+    def __call__(self, request: Request) -> None:
+        """Run one request; the answer is given in this tick or a later one."""
+        started = perf_counter()
+        headers = request.headers
+        if (
+            headers.get(b"content-type") not in JSON_TYPES
+            or request.method != b"POST"
+            or request.target != b"/"
+        ) and not self._is_call(request):
+            self._pages(request)
+            return
+        entry = None
+        try:
+            try:
+                document = orjson.loads(request.body)
+            except orjson.JSONDecodeError:
+                raise serialization() from None
+            if document.__class__ is not dict:
+                raise serialization()
+            entry = self._entries.get(headers.get(b"x-amz-target", b""))
+            if entry is None:
+                raise unknown_operation()
+            self._authenticate(request)
+            entry.validate(document)
+        except ApiError as error:
+            if entry is not None:
+                error = entry.finish_error(entry.name, error)
+            self._refuse(request, entry, error, started)
+            return
+        call = Call(entry.name, request, self._transport, self._finish)
+        call.started = started
+        call.entry = entry
+        self.in_flight += 1
+        try:
+            operation = entry.handle(call, document)
+        except Exception as error:
+            self._finish(call, error)
+            return
+        call.run(operation)
+
+    def _is_call(self, request: Request) -> bool:
+        """Whether this is an API call after all: parameters after the content type, a query in the target."""
+        if request.method != b"POST" or request.target.partition(b"?")[0] != b"/":
+            return False
+        kind = request.headers.get(b"content-type", b"").partition(b";")[0].strip().lower()
+        return kind in JSON_TYPES
+
+    def _refuse(
+        self, request: Request, entry: OperationEntry | None, error: ApiError, started: float
+    ) -> None:
+        operation = entry.name if entry is not None else "Unknown"
+        self._telemetry.operation(operation, "").fail(error.type_name)
+        if self._access_log.enabled:
+            self._access_log.record(
+                request.request_id, operation, "", error.status, perf_counter() - started, error.type_name
+            )
+        request.reply(error.status, error.body(), request.content_type)
+
+    def _finish(self, call: Call, outcome: Any) -> None:
+        """Answer a call, whatever became of it."""
+        self.in_flight -= 1
+        key = (call.operation, call.table)
+        stats = self._stats.get(key)
+        if stats is None:
+            stats = self._stats[key] = self._telemetry.operation(call.operation, call.table)
+        request: Request = call.request
+        if outcome.__class__ is not bytes:
+            self._fail(call, stats, outcome)
+            return
+        seconds = perf_counter() - call.started
+        stats.observe(seconds)
+        if call.read_units_half:
+            stats.read_units_half += call.read_units_half
+            stats.returned_items += call.returned_items
+            stats.returned_bytes += len(outcome)
+        else:
+            stats.write_units_half += call.write_units_half
+        if self._access_log.enabled:
+            self._access_log.record(request.request_id, call.operation, call.table, 200, seconds)
+        request.reply(200, outcome, request.content_type)
+
+    def _fail(self, call: Call, stats: OperationStats, outcome: Any) -> None:
+        request: Request = call.request
+        if isinstance(outcome, ApiError):
+            error = call.entry.finish_error(call.operation, outcome)
+        else:
+            self._log.error(
+                "an operation failed",
+                request_id=request.request_id,
+                operation=call.operation,
+                exc_info=outcome,
+            )
+            error = internal()
+        stats.fail(error.type_name)
+        if self._access_log.enabled:
+            seconds = perf_counter() - call.started
+            self._access_log.record(
+                request.request_id, call.operation, call.table, error.status, seconds, error.type_name
+            )
+        request.reply(error.status, error.body(), request.content_type)

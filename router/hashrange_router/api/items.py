@@ -1,0 +1,151 @@
+"""GetItem, PutItem, UpdateItem and DeleteItem.
+
+Each parses everything that can fail before it sends anything, in the service's order: attribute values,
+expressions, table, key. Conditions and updates go to the leader as programs with their values and are
+evaluated there.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from hashrange.model import record as records
+from hashrange.model.key_rules import check_item_keys, check_key
+from hashrange.model.table import TableSchema
+from hashrange.model.table_units import item_collection_metrics, read_units_half
+from hashrange.model.value import Item, check_item_size, dump
+from hashrange.wire import messages as wire
+from hashrange.wire.messages import CollectionSize, ReadItem, WriteItem
+from hashrange_router.api import expressions
+from hashrange_router.api.call import Call, Operation
+from hashrange_router.api.context import EPOCH, RouterContext
+from hashrange_router.api.replies import EMPTY, consumed_json, write_reply
+
+HEADER = records.HEADER_SIZE
+
+RETURNS = {
+    "NONE": wire.RETURN_NONE,
+    "ALL_OLD": wire.RETURN_ALL_OLD,
+    "UPDATED_OLD": wire.RETURN_UPDATED_OLD,
+    "ALL_NEW": wire.RETURN_ALL_NEW,
+    "UPDATED_NEW": wire.RETURN_UPDATED_NEW,
+}
+
+
+class ItemOperations:
+    """The four operations on one item."""
+
+    def __init__(self, context: RouterContext) -> None:
+        self._context = context
+        self._normalise_item = context.rules.normalise_item
+        self._normalise_value = context.rules.normalise_value
+
+    def get_item(self, call: Call, request: dict[str, Any]) -> Operation:
+        """GetItem: strong reads go to the leader, eventual ones to any replica."""
+        key = request["Key"]
+        for value in key.values():
+            self._normalise_value(value)
+        projection = None
+        if "ProjectionExpression" in request or "AttributesToGet" in request:
+            projection = expressions.projection_of(request, self._context.wording)
+        table = self._context.table(request["TableName"])
+        call.table = table.name
+        encoded = encode_key(table, key)
+        if projection is not None:
+            expressions.check_scalar(projection.nested_heads, table)
+        consistent = request.get("ConsistentRead") is True
+        record = yield ReadItem(table.partition_for(encoded).id, EPOCH, encoded, consistent)
+        size = records.size(record) if record is not None else 0
+        call.read_units_half = half = read_units_half(size, consistent)
+        mode = request.get("ReturnConsumedCapacity")
+        if record is None:
+            if mode is None:
+                return EMPTY
+            return b"{" + consumed_json(mode, table.name, half) + b"}"
+        call.returned_items = 1
+        item = record[HEADER:]
+        if projection is not None:
+            item = dump(projection.apply(expressions.load(item)))
+        if mode is None or mode == "NONE":
+            return b'{"Item":' + item + b"}"
+        return b'{"Item":' + item + b"," + consumed_json(mode, table.name, half) + b"}"
+
+    def put_item(self, call: Call, request: dict[str, Any]) -> Operation:
+        """PutItem."""
+        item = request["Item"]
+        size = self._normalise_item(item)
+        condition = expressions.condition_of(request, self._context.wording)
+        table = self._context.table(request["TableName"])
+        call.table = table.name
+        check_item_keys(table.codec, item)
+        if condition is not None:
+            expressions.check_scalar(condition.program.nested_heads, table)
+        check_item_size(size)
+        key = table.codec.encode(item)
+        write = WriteItem(table.partition_for(key).id, EPOCH, wire.PUT, key)
+        write.item_json = dump(item)
+        write.item_size = size
+        write.decoded = item
+        write.condition = condition
+        return self._write(call, request, table, write, item)
+
+    def delete_item(self, call: Call, request: dict[str, Any]) -> Operation:
+        """DeleteItem."""
+        key = request["Key"]
+        for value in key.values():
+            self._normalise_value(value)
+        condition = expressions.condition_of(request, self._context.wording)
+        table = self._context.table(request["TableName"])
+        call.table = table.name
+        encoded = encode_key(table, key)
+        if condition is not None:
+            expressions.check_scalar(condition.program.nested_heads, table)
+        write = WriteItem(table.partition_for(encoded).id, EPOCH, wire.DELETE, encoded)
+        write.condition = condition
+        write.key_item = key
+        return self._write(call, request, table, write, key)
+
+    def update_item(self, call: Call, request: dict[str, Any]) -> Operation:
+        """UpdateItem."""
+        key = request["Key"]
+        for value in key.values():
+            self._normalise_value(value)
+        update, condition = expressions.update_of(request, self._context.wording)
+        table = self._context.table(request["TableName"])
+        call.table = table.name
+        encoded = encode_key(table, key)
+        if update is not None:
+            expressions.check_update_keys(update, table)
+        if condition is not None:
+            expressions.check_scalar(condition.program.nested_heads, table)
+        write = WriteItem(table.partition_for(encoded).id, EPOCH, wire.UPDATE, encoded)
+        write.condition = condition
+        write.update = update
+        write.key_item = key
+        return self._write(call, request, table, write, key)
+
+    def _write(
+        self, call: Call, request: dict[str, Any], table: TableSchema, write: WriteItem, item: Item
+    ) -> Operation:
+        if "ReturnValues" in request:
+            write.returns = RETURNS[request["ReturnValues"]]
+        write.want_old_on_failure = request.get("ReturnValuesOnConditionCheckFailure") == "ALL_OLD"
+        result = yield write
+        metrics = None
+        if table.lsis and request.get("ReturnItemCollectionMetrics") == "SIZE":
+            metrics = yield from collection_metrics(table, item)
+        return write_reply(call, request.get("ReturnConsumedCapacity"), table.name, result, metrics)
+
+
+def encode_key(table: TableSchema, key: Item) -> bytes:
+    """The encoded key of a `Key` parameter; its values are canonical already."""
+    check_key(table.codec, key)
+    return table.codec.encode(key)
+
+
+def collection_metrics(table: TableSchema, item: Item) -> Any:
+    """Ask how large the item collection of an item is, for ItemCollectionMetrics."""
+    name = table.key_names[0]
+    prefix = table.codec.partition_prefix([item[name]])
+    size = yield CollectionSize(table.partition_for(prefix).id, EPOCH, prefix)
+    return item_collection_metrics(name, item[name], size)
