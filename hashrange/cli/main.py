@@ -131,9 +131,9 @@ def reset(data_dir: DataDirectory = "hashrange-data", yes: Yes = False) -> None:
       hashrange reset
       hashrange reset --data-dir /var/lib/hashrange --yes
     """
-    from hashrange.cli import data_directory
+    from hashrange.cli import reset as reset_command
 
-    data_directory.reset(data_dir, yes)
+    reset_command.run(data_dir, yes)
 
 
 @app.command()

@@ -48,7 +48,7 @@ MaxBodyBytes = Annotated[
     Text, _text("--max-body-bytes", "BYTES", _ENDPOINT, "Largest request body, inflated.", "16777216")
 ]
 IdleTimeout = Annotated[
-    Text, _text("--idle-timeout-s", "SECONDS", _ENDPOINT, "Close a connection idle for this long.", "60.0")
+    Text, _text("--idle-timeout-s", "SECONDS", _ENDPOINT, "Close a connection idle for this long.", "3600.0")
 ]
 RequestTimeout = Annotated[
     Text,

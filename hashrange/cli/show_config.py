@@ -12,11 +12,12 @@ MASK = "***"
 
 def as_toml(loaded: Loaded) -> str:
     """Every setting with its value and source. Secrets are masked, so credentials are shown as comments."""
+    left_out = {"credentials"} | ({"data_dir"} if loaded.config.in_memory else set())
     lines = [f"# warning: {warning}" for warning in loaded.warnings]
     rows = [
         (f"{name} = {_toml(getattr(loaded.config, name))}", loaded.sources[name])
         for name in ServeConfig.model_fields
-        if name != "credentials" and getattr(loaded.config, name) is not None
+        if name not in left_out and getattr(loaded.config, name) is not None
     ]
     width = max(len(setting) for setting, _ in rows)
     lines.extend(f"{setting:<{width}}  # {source}" for setting, source in rows)

@@ -11,13 +11,22 @@ from hashrange.runtime.startup import StartupError
 
 def explain(error: BaseException, config: ServeConfig) -> str | None:
     """A sentence for the user, or None when the error is a mistake in the program itself."""
-    if isinstance(error, StartupError):
+    if isinstance(error, (StartupError, *_own_errors())):
         return str(error)
     if isinstance(error, socket.gaierror):
         return f"the address {config.host!r} is unknown on this machine; correct --host"
     if isinstance(error, OSError):
         return _explain_os_error(error, config)
     return None
+
+
+def _own_errors() -> tuple[type[Exception], ...]:
+    """The node's errors that say themselves what to do: data directory, log, storage engine."""
+    from hashrange_node.log.errors import LogError
+    from hashrange_node.storage.datadir import DataDirError
+    from hashrange_node.storage.engine import EngineError
+
+    return LogError, DataDirError, EngineError
 
 
 def _explain_os_error(error: OSError, config: ServeConfig) -> str | None:

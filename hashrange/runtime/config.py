@@ -66,10 +66,10 @@ class ServeConfig(BaseModel):
     )
     max_connections: Whole = Field(10_000, ge=1, le=1_000_000, description="open connections at once")
     max_body_bytes: Whole = Field(
-        16 * 1024 * 1024, ge=1024, le=256 * 1024 * 1024, description="largest request body, inflated"
+        16 * 1024 * 1024, ge=16_384, le=256 * 1024 * 1024, description="largest request body, inflated"
     )
     idle_timeout_s: Seconds = Field(
-        60.0, gt=0, le=86_400, description="close a connection that has been idle for this long"
+        3_600.0, gt=0, le=86_400, description="close a connection that has been idle for this long"
     )
     request_timeout_s: Seconds = Field(
         30.0, gt=0, le=3_600, description="close a connection whose request has not arrived whole by then"

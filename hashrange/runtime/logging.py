@@ -154,7 +154,11 @@ def _text_renderer(colours: bool) -> Callable[[Any, str, Event], str]:
         moment = str(event.pop("time"))[11:-1]
         level = str(event.pop("level"))
         name = event.pop("component", None)
-        text = f"{name}: {event.pop('event')}" if name else str(event.pop("event"))
+        text = str(event.pop("event"))
+        if not text.isprintable():
+            text = repr(text)
+        if name:
+            text = f"{name}: {text}"
         exception = event.pop("exception", None)
         fields = " ".join(f"{key}={_field_text(value)}" for key, value in event.items())
         line = f"{moment} {level:<7} {text}" + (f"  {fields}" if fields else "")
@@ -167,7 +171,7 @@ def _text_renderer(colours: bool) -> Callable[[Any, str, Event], str]:
 
 def _field_text(value: object) -> str:
     text = str(value)
-    return text if text and all(mark not in text for mark in ' "=\n\r\x1b') else repr(text)
+    return text if text and text.isprintable() and not {" ", '"', "="} & set(text) else repr(text)
 
 
 class _ToleratingStream:

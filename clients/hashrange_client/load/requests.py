@@ -95,9 +95,13 @@ class Template:
         body = b"".join(parts)
         return self._head.request(self.operation, body)
 
-    def parts(self) -> tuple[bytes, bytes, bytes]:
-        """The body before the partition key, between the keys, and after the sort key (for other tools)."""
-        return self._cuts[:3]
+    def parts(self) -> tuple[bytes, bytes, bytes, bool]:
+        """For other tools: an unsigned request before the partition key, between the keys, and after.
+
+        The last tells whether the sort key is in the request at all.
+        """
+        before, between, after, sorted_key = self._cuts
+        return self._unsigned + before, between, after, sorted_key
 
 
 def templates(settings: LoadSettings, head: Head) -> dict[str, Template]:

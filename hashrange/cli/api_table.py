@@ -1,0 +1,43 @@
+"""`hashrange api`: the operations of the DynamoDB APIs, and which of them this version supports."""
+
+from __future__ import annotations
+
+import json
+
+import typer
+from hashrange_router.api.model import table_of_operations
+from hashrange_router.api.operations import SUPPORTED
+
+
+def rows() -> list[tuple[str, str, bool]]:
+    """Service, operation and whether it is supported: services in the model's order, operations by name."""
+    services: dict[str, list[str]] = {}
+    for service, operation in table_of_operations():
+        services.setdefault(service, []).append(operation)
+    return [
+        (service, operation, bool(SUPPORTED.get(operation)))
+        for service, operations in services.items()
+        for operation in sorted(operations)
+    ]
+
+
+def show(as_json: bool) -> None:
+    """Print the table, or JSON for scripts."""
+    table = rows()
+    if as_json:
+        listed = [{"service": service, "operation": name, "supported": yes} for service, name, yes in table]
+        typer.echo(json.dumps(listed, indent=2))
+        return
+    typer.echo(as_text(table), nl=False)
+
+
+def as_text(table: list[tuple[str, str, bool]]) -> str:
+    """One line an operation under a heading for each service, and the sums."""
+    width = max(len(name) for _, name, _ in table)
+    lines: list[str] = []
+    for service in dict.fromkeys(service for service, _, _ in table):
+        mine = [(name, yes) for owner, name, yes in table if owner == service]
+        lines.append(f"{service}: {sum(yes for _, yes in mine)} of {len(mine)} operations")
+        lines.extend(f"  {name:<{width}}  {'yes' if yes else 'not yet'}" for name, yes in mine)
+        lines.append("")
+    return "\n".join(lines)
