@@ -1,4 +1,4 @@
-"""Requests as bytes, for what boto3 would not send: wrong JSON, wrong headers, no signature, broken bodies."""
+"""Requests as bytes, for what boto3 would not send: wrong JSON or headers, no signature, broken bodies."""
 
 from __future__ import annotations
 

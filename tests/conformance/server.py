@@ -43,7 +43,7 @@ class Server:
         self.port = port or free_port()
         self.log = log
         command = [sys.executable, "-m", "hashrange.cli.main", "serve", "--port", str(self.port), *options]
-        # The suite's own variables are no settings of the server, and settings of the developer are none of ours.
+        # The suite's own variables are no settings of the server, nor are the developer's settings ours.
         environment = {name: value for name, value in os.environ.items() if not name.startswith("HASHRANGE_")}
         with log.open("ab") as out:
             self.process = subprocess.Popen(

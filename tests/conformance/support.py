@@ -132,7 +132,7 @@ def table_parameters(
     lsi: tuple[tuple[Any, ...], ...] = (),
     **more: Any,
 ) -> dict[str, Any]:
-    """CreateTable's parameters for a short description: keys like `"p/r:N"`, indexes as arguments of `index`."""
+    """CreateTable's parameters for a short description: keys as `"p/r:N"`, indexes as arguments of `index`."""
     parameters: dict[str, Any] = {
         "TableName": unique(),
         "KeySchema": key_schema(keys),
@@ -195,7 +195,7 @@ def put_all(client: Any, name: str, items: list[Item]) -> None:
 
 
 def pages(call: Callable[..., Any], **parameters: Any) -> list[dict[str, Any]]:
-    """All pages of a Query or Scan, following LastEvaluatedKey; bounded, so that a loop cannot hang a test."""
+    """All pages of a Query or Scan, following LastEvaluatedKey; bounded, so that no loop hangs a test."""
     answers = [call(**parameters)]
     for _ in range(10_000):
         last = answers[-1].get("LastEvaluatedKey")

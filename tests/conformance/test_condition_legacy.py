@@ -1,4 +1,4 @@
-"""Expected and ConditionalOperator of PutItem, UpdateItem and DeleteItem: both forms of the legacy condition."""
+"""Expected and ConditionalOperator of PutItem, UpdateItem, DeleteItem: both forms of the legacy condition."""
 
 from __future__ import annotations
 
@@ -152,11 +152,13 @@ def test_conditional_operator(
         ({"v": compare("LT", {"L": []})}, "ComparisonOperator LT is not valid for L AttributeValue type"),
         (
             {"v": compare("IN", n(1), s("a"))},
-            "One or more parameter values were invalid: AttributeValues inside AttributeValueList must be of same type",
+            "One or more parameter values were invalid: AttributeValues inside AttributeValueList "
+            "must be of same type",
         ),
         (
             {"v": compare("BETWEEN", n(2), n(1))},
-            "The BETWEEN condition was provided a range where the lower bound is greater than the upper bound",
+            "The BETWEEN condition was provided a range where the lower bound is greater than the "
+            "upper bound",
         ),
     ],
 )

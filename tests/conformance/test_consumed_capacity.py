@@ -1,4 +1,4 @@
-"""ReturnConsumedCapacity and ReturnItemCollectionMetrics: exact units for every operation, table and index."""
+"""ReturnConsumedCapacity and ReturnItemCollectionMetrics: exact units for every operation and index."""
 
 from __future__ import annotations
 

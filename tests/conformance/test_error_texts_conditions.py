@@ -1,4 +1,4 @@
-"""Texts of refused condition expressions: syntax with token and neighbourhood, names, values, operands, functions.
+"""Texts of refused condition expressions: syntax errors, names, values, operands, functions.
 
 Every case goes through DeleteItem, whose texts carry no prefix; one test shows the prefix of PutItem and
 UpdateItem and the other expression kinds. No item needs to exist: an expression is refused before any lookup.

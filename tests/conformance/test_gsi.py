@@ -117,7 +117,8 @@ def test_all_attributes_need_an_all_projection(client: Any, name: str, index: st
         (client.query, {"KeyConditionExpression": "g = :g", "ExpressionAttributeValues": {":g": s("x")}}),
     ):
         assert error(call, TableName=name, IndexName=index, Select="ALL_ATTRIBUTES", **more) == invalid(
-            "One or more parameter values were invalid: Select type ALL_ATTRIBUTES is not supported for global "
+            "One or more parameter values were invalid: Select type ALL_ATTRIBUTES is not supported "
+            "for global "
             f"secondary index {index} because its projection type is not ALL"
         )
 
@@ -258,7 +259,10 @@ def test_no_strong_reads(client: Any, name: str) -> None:
     assert refused == ("ValidationException", text)
 
 
-TYPE = "One or more parameter values were invalid: Type mismatch for Index Key {} Expected: {} Actual: {} IndexName: {}"
+TYPE = (
+    "One or more parameter values were invalid: "
+    "Type mismatch for Index Key {} Expected: {} Actual: {} IndexName: {}"
+)
 
 
 def test_index_keys_are_checked_on_every_write(client: Any, name: str) -> None:

@@ -1,4 +1,4 @@
-"""Local secondary indexes: consistent at once, fetch what they do not project, order and page like the table."""
+"""Local secondary indexes: consistent at once, fetch what they do not project, page like the table."""
 
 from __future__ import annotations
 
@@ -150,7 +150,8 @@ def test_index_keys_are_checked(client: Any, name: str) -> None:
     refused = error(client.put_item, TableName=name, Item={"p": s("x"), "r": n(1), "m": n(5)})
     assert refused == (
         "ValidationException",
-        "One or more parameter values were invalid: Type mismatch for Index Key m Expected: S Actual: N IndexName: some",
+        "One or more parameter values were invalid: Type mismatch for Index Key m Expected: S "
+        "Actual: N IndexName: some",
     )
 
 

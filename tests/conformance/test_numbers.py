@@ -1,4 +1,4 @@
-"""Numbers: 38 digits, the range, the grammar, the canonical form read back, equality, order and arithmetic."""
+"""Numbers: 38 digits, the range, the grammar, the canonical form read back, equality, order, arithmetic."""
 
 from __future__ import annotations
 
@@ -81,8 +81,8 @@ REFUSED = [
     *(
         (text, f"{NOT_NUMERIC}: {text}")
         for text in (
-            "abc", " 1", "1 ", "1 2", "1+2", "1.2.3", "+e2", "1e", "e5", ".", "-", "+", "--1", "1e5.5", "0x10",
-            "NaN", "Infinity", "-Infinity", "1_000", "1,5", "\u0661", "1f",
+            "abc", " 1", "1 ", "1 2", "1+2", "1.2.3", "+e2", "1e", "e5", ".", "-", "+", "--1", "1e5.5",
+            "0x10", "NaN", "Infinity", "-Infinity", "1_000", "1,5", "\u0661", "1f",
         )
     ),
 ]  # fmt: skip
@@ -121,7 +121,7 @@ def test_refused(client: Any, name: str, text: str, message: str) -> None:
         ExpressionAttributeValues={":v": n(text)},
     )
     assert refused[0] == "ValidationException"
-    assert refused[1].endswith(message)
+    assert message in refused[1]
 
 
 def test_number_keys(client: Any) -> None:
@@ -156,7 +156,7 @@ ORDERED = [
     "0.1",
     "0.10001",
     "1",
-    "1.00000000000000000000000000000000000001",
+    "1.0000000000000000000000000000000000001",
     "1.1",
     "2",
     "9",

@@ -128,9 +128,10 @@ def test_select(client: Any, name: str) -> None:
         assert "Items" not in answer
     specific = client.scan(TableName=name, Select="SPECIFIC_ATTRIBUTES", ProjectionExpression="a")
     assert specific["Items"] == [{"a": n(1)}]
-    specific = client.query(TableName=name, Select="SPECIFIC_ATTRIBUTES", AttributesToGet=["a"], KeyConditions={
-        "p": {"ComparisonOperator": "EQ", "AttributeValueList": [s("k")]}
-    })  # fmt: skip
+    conditions = {"p": {"ComparisonOperator": "EQ", "AttributeValueList": [s("k")]}}
+    specific = client.query(
+        TableName=name, Select="SPECIFIC_ATTRIBUTES", AttributesToGet=["a"], KeyConditions=conditions
+    )
     assert specific["Items"] == [{"a": n(1)}]
 
 

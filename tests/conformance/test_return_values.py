@@ -131,7 +131,10 @@ def test_bare_update_returns_the_item(client: Any, name: str, item: dict[str, An
 
 
 def test_an_unknown_mode(client: Any, name: str) -> None:
-    text = "Failed to satisfy constraint: Member must satisfy enum value set: [ALL_OLD, UPDATED_OLD, ALL_NEW, UPDATE_NEW, NONE]"
+    text = (
+        "Failed to satisfy constraint: Member must satisfy enum value set: "
+        "[ALL_OLD, UPDATED_OLD, ALL_NEW, UPDATE_NEW, NONE]"
+    )
     key = {"p": s("x")}
     assert error(client.put_item, TableName=name, Item=key, ReturnValues="cat") == invalid(PREFIX + text)
     assert error(client.update_item, TableName=name, Key=key, ReturnValues="cat") == invalid(PREFIX + text)

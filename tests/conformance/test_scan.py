@@ -182,15 +182,18 @@ def test_segment_parameters(client: Any, hashed: str, parameters: dict[str, int]
     [
         (
             {"Limit": 0},
-            "Value '0' at 'limit' failed to satisfy constraint: Member must have value greater than or equal to 1",
+            "Value '0' at 'limit' failed to satisfy constraint: Member must have value greater than "
+            "or equal to 1",
         ),
         (
             {"Segment": -1, "TotalSegments": 1},
-            "Value '-1' at 'segment' failed to satisfy constraint: Member must have value greater than or equal to 0",
+            "Value '-1' at 'segment' failed to satisfy constraint: Member must have value greater "
+            "than or equal to 0",
         ),
         (
             {"Segment": 0, "TotalSegments": 0},
-            "Value '0' at 'totalSegments' failed to satisfy constraint: Member must have value greater than or equal to 1",
+            "Value '0' at 'totalSegments' failed to satisfy constraint: Member must have value "
+            "greater than or equal to 1",
         ),
         (
             {"Segment": 0, "TotalSegments": 1_000_001},

@@ -1,4 +1,4 @@
-"""Sizes: 400 KB items counted byte by byte, key sizes, pages of 1 MB. Expression limits are in test_error_texts."""
+"""Sizes: 400 KB items counted byte by byte, key sizes, pages of 1 MB, batches of 16 MB."""
 
 from __future__ import annotations
 
@@ -12,7 +12,10 @@ from tests.conformance.support import Containing, error, invalid, n, pages, s, t
 LIMIT = 409_600
 TOO_BIG = "Item size has exceeded the maximum allowed size"
 UPDATE_TOO_BIG = "Item size to update has exceeded the maximum allowed size"
-HASH_TOO_BIG = "One or more parameter values were invalid: Size of hashkey has exceeded the maximum size limit of2048 bytes"
+HASH_TOO_BIG = (
+    "One or more parameter values were invalid: "
+    "Size of hashkey has exceeded the maximum size limit of2048 bytes"
+)
 RANGE_TOO_BIG = (
     "One or more parameter values were invalid: "
     "Aggregated size of all range keys has exceeded the size limit of 1024 bytes"
@@ -56,7 +59,7 @@ SIZES_MEASURED_EXACTLY = [pair for pair in SIZES if pair[0] != {"N": "0"}]
 
 def filled(key: str, value: dict[str, Any], size: int) -> dict[str, Any]:
     """An item of exactly `size` bytes if the value has the size that the table above says."""
-    counted = dict((repr(v), bytes_) for v, bytes_ in SIZES)[repr(value)]
+    counted = {repr(v): bytes_ for v, bytes_ in SIZES}[repr(value)]
     padding = size - (len("p") + len(key)) - (len("v") + counted) - len("f")
     return {"p": s(key), "v": value, "f": s("x" * padding)}
 

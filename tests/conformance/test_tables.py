@@ -1,4 +1,4 @@
-"""CreateTable, DescribeTable, ListTables, DeleteTable: descriptions to the member. Refusals: test_tables_errors.py."""
+"""CreateTable, DescribeTable, ListTables, DeleteTable, to the member. Refusals: test_tables_errors.py."""
 
 from __future__ import annotations
 
@@ -257,11 +257,13 @@ def listings(client: Any, **parameters: Any) -> Iterator[dict[str, Any]]:
     [
         (
             0,
-            "Value '0' at 'limit' failed to satisfy constraint: Member must have value greater than or equal to 1",
+            "Value '0' at 'limit' failed to satisfy constraint: Member must have value greater than "
+            "or equal to 1",
         ),
         (
             101,
-            "Value '101' at 'limit' failed to satisfy constraint: Member must have value less than or equal to 100",
+            "Value '101' at 'limit' failed to satisfy constraint: Member must have value less than "
+            "or equal to 100",
         ),
     ],
 )

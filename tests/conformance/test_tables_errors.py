@@ -89,8 +89,8 @@ CASES: dict[str, tuple[dict[str, Any], tuple[str, ...]]] = {
     "a local index without a range key": (
         with_lsi(index("near", "p/g"), keys="p", attributes="p,g"),
         (
-            INVALID
-            + "Table KeySchema does not have a range key, which is required when specifying a LocalSecondaryIndex",
+            INVALID + "Table KeySchema does not have a range key, which is required when specifying a "
+            "LocalSecondaryIndex",
         ),
     ),
     "a local index of another hash key": (
@@ -149,7 +149,8 @@ CASES: dict[str, tuple[dict[str, Any], tuple[str, ...]]] = {
         change(ProvisionedThroughput={"ReadCapacityUnits": 1, "WriteCapacityUnits": 1}),
         (
             INVALID,
-            "Neither ReadCapacityUnits nor WriteCapacityUnits can be specified when BillingMode is PAY_PER_REQUEST",
+            "Neither ReadCapacityUnits nor WriteCapacityUnits can be specified when BillingMode is "
+            "PAY_PER_REQUEST",
         ),
     ),
     "no throughput when provisioned": (
@@ -188,7 +189,10 @@ def test_refused(client: Any, case: str) -> None:
 
 
 LENGTH = "Value '{}' at '{}' failed to satisfy constraint: Member must have length {} than or equal to {}"
-PATTERN = "Value '{}' at '{}' failed to satisfy constraint: Member must satisfy regular expression pattern: [a-zA-Z0-9_.-]+"
+PATTERN = (
+    "Value '{}' at '{}' failed to satisfy constraint: "
+    "Member must satisfy regular expression pattern: [a-zA-Z0-9_.-]+"
+)
 ENUM = "Value '{}' at '{}' failed to satisfy constraint: Member must satisfy enum value set: {}"
 
 CONSTRAINTS: dict[str, tuple[dict[str, Any], str]] = {
@@ -231,7 +235,8 @@ CONSTRAINTS: dict[str, tuple[dict[str, Any], str]] = {
     ),
     "an empty key schema": (
         change(KeySchema=[]),
-        "Value '[]' at 'keySchema' failed to satisfy constraint: Member must have length greater than or equal to 1",
+        "Value '[]' at 'keySchema' failed to satisfy constraint: Member must have length greater "
+        "than or equal to 1",
     ),
 }
 

@@ -1,6 +1,7 @@
 """UpdateExpression: SET, REMOVE, ADD, DELETE on every shape of item, and what an update may not do.
 
-Texts of syntax and operand errors are in test_error_texts_update.py, returned values in test_return_values.py.
+Texts of syntax and operand errors are in test_error_texts_update.py, returned values in
+test_return_values.py.
 """
 
 from __future__ import annotations
@@ -196,7 +197,8 @@ def test_the_key_cannot_be_updated(client: Any, name: str, expression: str) -> N
     assert error(
         client.update_item, TableName=name, Key=key, UpdateExpression=expression, **used(expression)
     ) == invalid(
-        "One or more parameter values were invalid: Cannot update attribute p. This attribute is part of the key"
+        "One or more parameter values were invalid: Cannot update attribute p. This attribute is "
+        "part of the key"
     )
 
 

@@ -1,4 +1,4 @@
-"""UpdateTable: throughput, billing mode, protection, class, streams settings, global indexes created and deleted."""
+"""UpdateTable: throughput, billing mode, protection, class, stream settings, global indexes."""
 
 from __future__ import annotations
 
@@ -71,7 +71,8 @@ def test_unchanged_throughput(client: Any, provisioned: str) -> None:
     assert refused == (
         "ValidationException",
         Containing(
-            "The provisioned throughput for the table will not change. The requested value equals the current value. "
+            "The provisioned throughput for the table will not change. The requested value equals "
+            "the current value. "
         ),
     )
 
@@ -269,7 +270,8 @@ def test_one_index_change_at_a_time(client: Any, name: str) -> None:
     assert refused == (
         "LimitExceededException",
         Containing(
-            "Subscriber limit exceeded: Only 1 online index can be created or deleted simultaneously per table"
+            "Subscriber limit exceeded: Only 1 online index can be created or deleted simultaneously "
+            "per table"
         ),
     )
 

@@ -84,13 +84,14 @@ def test_the_pattern_of_table_names(client: Any, bad: str) -> None:
     )
 
 
-@pytest.mark.parametrize("call", ["get_item", "put_item", "scan", "query", "describe_table"])
+@pytest.mark.parametrize("call", ["get_item", "put_item", "scan", "query"])
 def test_an_empty_table_name_is_reported_alone(client: Any, call: str) -> None:
     # the local oracle differs: it words this in its own way
-    bad_enum = {} if call == "describe_table" else {"ReturnConsumedCapacity": "cat"}
-    refused = error(getattr(client, call), TableName="", **bad_enum)
+    required: dict[str, Any] = {"get_item": {"Key": {}}, "put_item": {"Item": {}}}.get(call, {})
+    refused = error(getattr(client, call), TableName="", ReturnConsumedCapacity="cat", **required)
     assert refused == prefixed(
-        "Value at 'TableName' failed to satisfy constraint: Member must have length greater than or equal to 1"
+        "Value at 'TableName' failed to satisfy constraint: Member must have length greater than or "
+        "equal to 1"
     )
 
 
@@ -202,8 +203,9 @@ def test_an_expression_that_could_not_match_is_checked(client: Any, name: str) -
     ],
 )
 def test_paths_into_maps(client: Any, parameters: dict[str, Any], path: str) -> None:
-    refused = error(client.batch_get_item, **parameters)
-    assert refused == ("ValidationException", Containing(f"at '{path}' failed to satisfy constraint"))
+    code, message = error(client.batch_get_item, **parameters)
+    assert code == "ValidationException"
+    assert f"at '{path.lower()}' failed to satisfy constraint" in message.lower()
 
 
 def test_several_enums_of_one_request(client: Any, name: str) -> None:

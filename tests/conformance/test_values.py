@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from tests.conformance.raw import Raw
-from tests.conformance.support import Containing, either, error, n, prefixed, s, table, unique
+from tests.conformance.support import Containing, error, n, prefixed, s, table, unique
 
 INVALID = "One or more parameter values were invalid: "
 SERIALIZATION = "com.amazon.coral.service#SerializationException"
@@ -67,18 +67,17 @@ def test_empty_values_that_are_fine(client: Any, name: str, value: dict[str, Any
     [
         ({"SS": []}, INVALID + "An string set  may not be empty"),
         ({"NS": []}, INVALID + "An number set  may not be empty"),
-        ({"BS": []}, Containing("Binary sets should not be empty")),
-        ({"SS": ["a", "b", "a"]}, Containing(INVALID + "Input collection", "contains duplicates.")),
-        ({"BS": [b"b", b"b"]}, Containing("Input collection [Yg==, Yg==]of type BS contains duplicates.")),
+        ({"BS": []}, "Binary sets should not be empty"),
+        ({"SS": ["a", "b", "a"]}, "Input collection ["),
+        ({"SS": ["a", "b", "a"]}, "] contains duplicates."),
+        ({"BS": [b"b", b"b"]}, "]of type BS contains duplicates."),
         ({"NULL": False}, INVALID + "Null attribute value types must have the value of true"),
     ],
 )
 def test_values_that_are_refused(client: Any, name: str, value: dict[str, Any], text: str) -> None:
     for code, message in refused_everywhere(client, name, value):
         assert code == "ValidationException"
-        assert text in (message, message.removeprefix("1 validation error detected: ")) or message.endswith(
-            str(text)
-        )
+        assert text in message
 
 
 def test_the_members_of_a_duplicate_set_are_quoted(client: Any, name: str) -> None:
@@ -105,7 +104,8 @@ def test_sets_are_unordered(client: Any, name: str) -> None:
         ({}, "Supplied AttributeValue is empty, must contain exactly one of the supported datatypes"),
         (
             {"S": "a", "N": "1"},
-            "Supplied AttributeValue has more than one datatypes set, must contain exactly one of the supported datatypes",
+            "Supplied AttributeValue has more than one datatypes set, must contain exactly one of "
+            "the supported datatypes",
         ),
     ],
 )
@@ -139,9 +139,9 @@ def test_exactly_one_type(raw: Raw, name: str, value: dict[str, Any], text: str)
         {"B": 5},
         {"B": "not base64!"},
         {"B": "YQ"},
-        {"BOOL": "true"},
+        {"BOOL": "maybe"},
         {"BOOL": {}},
-        {"NULL": "true"},
+        {"NULL": "maybe"},
         {"SS": "a"},
         {"SS": [1]},
         {"SS": {"a": "b"}},
@@ -177,7 +177,6 @@ def test_json_of_the_wrong_type(raw: Raw, name: str, value: Any) -> None:
         ({"S": 5.5}, "DECIMAL_VALUE cannot be converted to String"),
         ({"S": True}, "TRUE_VALUE cannot be converted to String"),
         ({"S": False}, "FALSE_VALUE cannot be converted to String"),
-        ({"BOOL": "x"}, "STRING_VALUE cannot be converted to Boolean"),
         ({"N": 5}, "NUMBER_VALUE cannot be converted to String"),
     ],
 )
@@ -241,10 +240,3 @@ def test_a_string_of_every_plane(client: Any, name: str) -> None:
     item = {"p": s(unique()), "v": s(text)}
     client.put_item(TableName=name, Item=item)
     assert client.get_item(TableName=name, Key={"p": item["p"]}, ConsistentRead=True)["Item"] == item
-
-
-def test_a_duplicate_number_set_has_its_text(client: Any, name: str) -> None:
-    refused = error(client.put_item, TableName=name, Item={"p": s("x"), "v": {"NS": ["1", "1.0"]}})
-    assert refused == either(INVALID + "Input collection contains duplicates") or refused[1].endswith(
-        "Input collection contains duplicates"
-    )
