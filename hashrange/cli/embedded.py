@@ -225,6 +225,8 @@ class EmbeddedServer:
             idle_timeout_s=config.idle_timeout_s,
             head_timeout_s=config.request_timeout_s,
             body_timeout_s=max(config.request_timeout_s, 300.0),
+            # Pipelined requests run one after the other: a read must see the write sent before it.
+            requests_in_flight_max=1,
         )
         self.http = await serve(self.dispatcher, config.host, config.port, limits=limits)
         self.ready = True
