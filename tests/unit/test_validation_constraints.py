@@ -414,3 +414,20 @@ def test_ten_errors_at_most_are_listed() -> None:
         "10 validation errors detected: Value 'hi' at 'scanFilter.a0.member.comparisonOp"
     )
     assert answer.count("Value 'hi' at 'scanFilter.") == 10
+
+
+def test_an_echo_has_an_end() -> None:
+    item = {f"attribute{i}": {"L": [{"S": "x" * 20}] * 50} for i in range(100)}
+    answer = text("BatchWriteItem", {"RequestItems": {"abc": [{"PutRequest": {"Item": item}}] * 26}})
+    assert answer is not None
+    assert 30_000 < len(answer) < 200_000
+    assert answer.endswith(f", ...]}}' at 'requestItems' failed to satisfy constraint: {MAP_VALUE}")
+    long = text("GetItem", {"TableName": "!" * 1_000_000, "Key": KEY})
+    assert long is not None and len(long) < 200_000
+
+
+def test_a_flood_of_violations_is_cut_off() -> None:
+    conditions: dict[str, Any] = {f"a{i}": {} for i in range(50_000)}
+    answer = text("Scan", {"TableName": "abc", "ScanFilter": conditions, "Segment": -1})
+    assert answer is not None
+    assert answer.startswith("10 validation errors detected: Value null at 'scanFilter.a0.member.")

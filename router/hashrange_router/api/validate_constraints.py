@@ -41,6 +41,8 @@ Checker = Callable[[Any, str, list[Violation]], None]
 NULL_DEMAND: Final = "Member must not be null"
 ARN_PREFIX: Final = "arn:"
 ARN_LENGTH_MAX: Final = 1024
+FOUND_MAX: Final = 100
+"""Violations after which a collection is walked no further: ten times what an answer lists."""
 
 
 def compile_constraints(shapes: Mapping[str, Shape], name: str) -> Checker | None:
@@ -178,6 +180,8 @@ class _Compiler:
 
         def check(value: Any, path: str, found: list[Violation]) -> None:
             for position, item in enumerate(value, 1):
+                if len(found) >= FOUND_MAX:
+                    break
                 if item is None:
                     found.append(_null(f"{path}.{position}.member"))
                 elif inner is not None:
@@ -203,6 +207,8 @@ class _Compiler:
             if values and any(item is not None and _breaks(item, values) for item in value.values()):
                 found.append(self._violation(name, value, path, "values", values_demand))
             for key, item in value.items():
+                if len(found) >= FOUND_MAX:
+                    break
                 if item is None:
                     found.append(_null(f"{path}.{key}.member"))
                 elif inner is not None:

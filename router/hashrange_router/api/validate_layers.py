@@ -16,6 +16,7 @@ import orjson
 from hashrange.errors import ApiError, validation
 from hashrange_router.api.prefix import Wording, rejection
 from hashrange_router.api.validate_constraints import Violation
+from hashrange_router.api.validate_render import shorten
 
 LISTED_MAX: Final = 10
 
@@ -156,7 +157,7 @@ def _batch_get_text_2026(request: dict[str, Any], violation: Violation) -> str:
 def _json(value: Any) -> str | None:
     """Compact JSON text, or None for a value nested too deeply to be written."""
     try:
-        return orjson.dumps(value).decode()
+        return shorten(orjson.dumps(value).decode())
     except orjson.JSONEncodeError:
         return None
 
