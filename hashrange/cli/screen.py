@@ -62,6 +62,8 @@ def _data(config: ServeConfig) -> str:
 
 def _credentials(config: ServeConfig) -> str:
     if not config.credentials:
+        if config.host not in ("127.0.0.1", "::1", "localhost"):
+            return "any are accepted: whoever reaches this port can read and write (--credentials-file)"
         return "any are accepted (SDKs insist on having some; the ones below will do)"
     count = len(config.credentials)
     return f"{count} access key{'s' if count > 1 else ''} configured; every signature is verified"

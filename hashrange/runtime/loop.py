@@ -26,32 +26,31 @@ from typing import Any
 import uvloop
 
 GC_THRESHOLDS = (50_000, 20, 50)
-"""Allocations before a collection, by generation. Requests leave no cycles behind, so that the interpreter's
-default of 700 only adds collections that find nothing."""
+"""Allocations before a collection, by generation. Requests leave no cycles behind, so that collections find
+next to nothing; fewer of them are fewer pauses."""
 
 
 class StopSignal:
-    """Whether the program was asked to stop, and by what."""
+    """Whether the program was asked to stop, and by what. Belongs to the running event loop."""
 
     def __init__(self) -> None:
+        self._loop = asyncio.get_running_loop()
         self._event = asyncio.Event()
+        self.requested = False
+        """Whether somebody asked for a stop."""
         self.signal_name: str | None = None
         """`SIGTERM`, `SIGINT`, or None while running or when the program asked itself."""
-
-    @property
-    def requested(self) -> bool:
-        """Whether somebody asked for a stop."""
-        return self._event.is_set()
 
     async def wait(self) -> None:
         """Return when somebody asks for a stop."""
         await self._event.wait()
 
     def request(self, signal_name: str | None = None) -> None:
-        """Ask for a graceful stop; further requests change nothing."""
-        if not self._event.is_set():
+        """Ask for a graceful stop, from any thread or signal handler; further requests change nothing."""
+        if not self.requested:
+            self.requested = True
             self.signal_name = signal_name
-            self._event.set()
+            self._loop.call_soon_threadsafe(self._event.set)
 
 
 Main = Callable[[StopSignal], Coroutine[Any, Any, int]]
@@ -62,15 +61,21 @@ def run(main: Main) -> int:
 
     async def supervised() -> int:
         stop = StopSignal()
-        loop = asyncio.get_running_loop()
+
+        # Not loop.add_signal_handler: its handlers run in the loop only, so that nothing could interrupt a
+        # start that replays a long log in one go.
+        def on_signal(number: int, _frame: FrameType | None) -> None:
+            if stop.requested:
+                os._exit(128 + number)
+            stop.request(signal.Signals(number).name)
+
         for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, _on_signal, number, stop)
+            signal.signal(number, on_signal)
         try:
             return await main(stop)
         finally:
+            # While the loop winds up, a signal must neither be lost nor print a traceback.
             for number in (signal.SIGTERM, signal.SIGINT):
-                loop.remove_signal_handler(number)
-                # While the loop winds up, a signal must neither be lost nor print a traceback.
                 signal.signal(number, _end_at_once)
 
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
@@ -82,12 +87,6 @@ def settle_memory() -> None:
     gc.set_threshold(*GC_THRESHOLDS)
     gc.collect()
     gc.freeze()
-
-
-def _on_signal(number: int, stop: StopSignal) -> None:
-    if stop.requested:
-        os._exit(128 + number)
-    stop.request(signal.Signals(number).name)
 
 
 def _end_at_once(number: int, _frame: FrameType | None) -> None:

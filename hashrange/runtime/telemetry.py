@@ -28,6 +28,7 @@ from prometheus_client.core import (
     Metric,
 )
 
+from hashrange.runtime.logging import get_logger
 from hashrange.runtime.operation_stats import (
     FAMILY_NAMES,
     LATENCY_BOUNDS,
@@ -37,6 +38,8 @@ from hashrange.runtime.operation_stats import (
 )
 
 __all__ = ["CONTENT_TYPE", "LATENCY_BOUNDS", "OTHER_TABLE", "Histogram", "OperationStats", "Telemetry"]
+
+_log = get_logger("telemetry")
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 """The Content-Type that goes with `Telemetry.render()`."""
@@ -117,7 +120,12 @@ class Telemetry:
             )
         for name, (family_type, help_text, labels, read) in list(self._callbacks.items()):
             family = family_type(name, help_text, labels=labels)  # type: ignore[call-arg]
-            reading = read()
+            try:
+                reading = read()
+            except Exception as error:
+                # One part in trouble must not blind its operator to all the others.
+                _log.warning("a metric could not be read", metric=name, error=repr(error))
+                continue
             rows = reading.items() if isinstance(reading, Mapping) else [((), reading)]
             for values, value in rows:
                 family.add_metric(values, value)  # type: ignore[attr-defined]

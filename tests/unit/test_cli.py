@@ -112,7 +112,7 @@ def test_version_and_help_load_no_server() -> None:
 
 def test_a_server_loads_neither_grpc_nor_botocore_nor_rich() -> None:
     code = (
-        "import sys, hashrange.cli.main, hashrange.cli.server\n"
+        "import sys, hashrange.cli.main, hashrange.cli.server, hashrange.cli.embedded\n"
         "loaded = set(sys.modules) & {'grpc', 'botocore', 'boto3', 'rich', 'hdrh', 'pydantic_settings'}\n"
         "assert not loaded, loaded"
     )
@@ -128,8 +128,13 @@ def test_the_start_screen_gives_lines_to_copy() -> None:
     assert "aws dynamodb list-tables --endpoint-url http://127.0.0.1:8000 --region us-east-1" in text
     assert "/data" in text
     assert "fsync" in text
-    assert "any are accepted" in text
+    assert "any are accepted (SDKs insist" in text
     assert "\x1b[" in start_screen(config, "127.0.0.1", 8000, colours=True)
+
+
+def test_the_start_screen_warns_of_an_open_door() -> None:
+    config = load({"host": "0.0.0.0"}, {}).config
+    assert "whoever reaches this port can read and write" in start_screen(config, "h", 1, colours=False)
 
 
 def test_the_start_screen_of_a_server_in_memory_with_credentials() -> None:

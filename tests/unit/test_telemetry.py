@@ -96,6 +96,13 @@ def test_wrong_and_repeated_names_are_refused(name: str) -> None:
         telemetry.gauge(name, "Text.", lambda: 0)
 
 
+def test_a_metric_that_cannot_be_read_hides_no_other() -> None:
+    telemetry = Telemetry(process=False)
+    telemetry.gauge("hashrange_broken", "Broken.", lambda: 1 / 0)
+    telemetry.gauge("hashrange_whole", "Whole.", lambda: 1)
+    assert samples(telemetry) == {("hashrange_whole", ()): 1}
+
+
 def test_a_counter_is_called_total() -> None:
     with pytest.raises(ValueError, match="_total"):
         Telemetry(process=False).counter("hashrange_bytes", "Bytes.", lambda: 0)
