@@ -1,15 +1,15 @@
 """Fixtures of the conformance suite: the server under test, a boto3 client without retries, raw HTTP.
 
-By default every worker starts its own `hashrange serve --in-memory`. Two environment variables change that:
-HASHRANGE_TEST_ENDPOINT names a server that already runs (its data is left alone but for our tables), and
-HASHRANGE_TEST_STORAGE=disk runs the same tests against a data directory with durability `os`.
+By default every worker starts its own `hashrange serve --in-memory` (tests/conftest.py). Two environment
+variables change that: HASHRANGE_TEST_ENDPOINT names a server that already runs (its data is left alone but
+for our tables), and HASHRANGE_TEST_STORAGE=disk runs the same tests against a data directory with
+durability `os`.
 """
 
 from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import boto3
@@ -17,7 +17,6 @@ import pytest
 from botocore.config import Config
 
 from tests.conformance.raw import Raw
-from tests.conformance.server import running
 
 REGION = "us-east-1"
 
@@ -39,18 +38,12 @@ def make_client(endpoint: str, service: str = "dynamodb", **config: Any) -> Any:
 
 
 @pytest.fixture(scope="session")
-def endpoint(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def endpoint(request: pytest.FixtureRequest) -> str:
     """The URL of the server under test."""
     outside = os.environ.get("HASHRANGE_TEST_ENDPOINT")
     if outside:
-        yield outside.rstrip("/")
-        return
-    folder: Path = tmp_path_factory.mktemp("server")
-    storage = ["--in-memory"]
-    if os.environ.get("HASHRANGE_TEST_STORAGE") == "disk":
-        storage = ["--data-dir", str(folder / "data"), "--durability", "os"]
-    with running(*storage, "--ttl-interval-ms", "50", log=folder / "log") as server:
-        yield server.endpoint
+        return outside.rstrip("/")
+    return str(request.getfixturevalue("embedded_endpoint"))
 
 
 @pytest.fixture(scope="session")

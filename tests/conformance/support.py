@@ -132,7 +132,7 @@ def table_parameters(
     lsi: tuple[tuple[Any, ...], ...] = (),
     **more: Any,
 ) -> dict[str, Any]:
-    """CreateTable's parameters for a short description: keys as `"p/r:N"`, indexes as arguments of `index`."""
+    """CreateTable's parameters for a short description: keys as `"p/r:N"`, indexes as `index` takes them."""
     parameters: dict[str, Any] = {
         "TableName": unique(),
         "KeySchema": key_schema(keys),

@@ -119,9 +119,8 @@ ELSEWHERE = {
 
 def is_program(name: str) -> bool:
     """Whether a program is on the PATH, beside this Python, or a known optional one."""
-    return (
-        name in ELSEWHERE or shutil.which(name) is not None or (Path(sys.executable).parent / name).exists()
-    )
+    beside = Path(sys.executable).parent / name
+    return name in ELSEWHERE or shutil.which(name) is not None or beside.exists()
 
 
 def test_commands_of_the_pages_exist() -> None:
@@ -136,7 +135,13 @@ def test_commands_of_the_pages_exist() -> None:
 
 
 def test_an_unknown_command_is_seen() -> None:
-    page = "```sh\nhashrange serve --port 1\nhashrange fly\nno-such-program-here x\npython3 -m venv x && cd x\n```\n"
+    lines = [
+        "hashrange serve --port 1",
+        "hashrange fly",
+        "no-such-program-here x",
+        "python3 -m venv x && cd x",
+    ]
+    page = "\n".join(["```sh", *lines, "```", ""])
     assert unknown_commands(page, {"serve"}) == ["hashrange fly", "no-such-program-here x"]
 
 
@@ -158,7 +163,7 @@ def generate(folder: Path, out: Path) -> dict[str, bytes]:
 
 
 def normalised(code: bytes) -> bytes:
-    """Generated code without what differs between releases of the generator and in the imports of siblings."""
+    """Generated code without what differs between releases of the generator and in sibling imports."""
     lines = [line for line in code.splitlines() if b"rotobuf Python Version" not in line]
     text = b"\n".join(lines)
     text = re.sub(rb"ValidateProtobufRuntimeVersion\([^)]*\)", b"", text)
