@@ -12,6 +12,7 @@ import os
 import sys
 import uuid
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from hashrange_node.checkpoint import Checkpointer
@@ -50,6 +51,8 @@ class LoopScheduler:
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
+        # One thread: flushes run one after the other.
+        self.executor = ThreadPoolExecutor(1, thread_name_prefix="flush")
         self.call_soon: Callable[[Callable[[], None]], Any] = loop.call_soon
 
     def call_later(self, delay_s: float, callback: Callable[[], None]) -> Any:
@@ -60,7 +63,7 @@ class LoopScheduler:
 
     def run_off_loop(self, work: Callable[[], None], done: Callable[[BaseException | None], None]) -> None:
         """Run blocking work in a thread and report on the loop."""
-        future = self._loop.run_in_executor(None, work)
+        future = self._loop.run_in_executor(self.executor, work)
         future.add_done_callback(lambda f: done(f.exception()))
 
 
@@ -187,6 +190,10 @@ class EmbeddedServer:
     def _report(self, what: str, error: BaseException) -> None:
         self.log.error(what, exc_info=error)
 
+    def _forget_metrics(self, name: str, before: Any, after: Any) -> None:
+        if after is None:
+            self.telemetry.forget_table(name)
+
     def recover(self) -> None:
         """Bring back the state of the last run, and carry on what it left unfinished."""
         applied = self.node.recover()
@@ -210,6 +217,7 @@ class EmbeddedServer:
         for name, document in catalogue.documents.items():
             self.context.follow(name, None, document)
         catalogue.subscribe(self.context.follow)
+        catalogue.subscribe(self._forget_metrics)
         self.dispatcher = Dispatcher(
             entries(self.context),
             self.node,
@@ -238,10 +246,14 @@ class EmbeddedServer:
         self.controller.stop()
         self.sweeper.stopped = True
         self.checkpointer.stopped = True
-        deadline = self.clock.monotonic() + self.config.shutdown_grace_s
-        while (self.node.driver.queued or self.checkpointer.running) and self.clock.monotonic() < deadline:
-            await asyncio.sleep(0.01)
-        await asyncio.get_running_loop().run_in_executor(None, self.storage.engine.flush)
+        loop = asyncio.get_running_loop()
+        settled = asyncio.Event()
+        self.node.driver.when_idle(settled.set)
+        try:
+            await asyncio.wait_for(settled.wait(), self.config.shutdown_grace_s)
+        except TimeoutError:
+            self.log.warning("writes are still waiting for the disk; they are in the log")
+        await loop.run_in_executor(self.scheduler.executor, self.storage.engine.flush)
         self.storage.close()
 
 

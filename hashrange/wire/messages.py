@@ -199,7 +199,7 @@ class ChangeTable:
 
     `expected` is (TableId, Generation) of the document that the change was planned on, or None when the
     table must not exist. `document` None removes the table. `partition_ids` are the ids that the plan
-    took: they must all be unused. A lost race is answered with `Conflict`.
+    took: they must all be unused. A lost race is answered with `ConflictError`.
     """
 
     __slots__ = ("document", "expected", "name", "partition_ids")
@@ -238,7 +238,7 @@ class WhenSettled:
         self.name = name
 
 
-class Conflict(ApiError):
+class ConflictError(ApiError):
     """The control plane changed since the plan was made: plan again."""
 
     def __init__(self) -> None:

@@ -1,7 +1,8 @@
 """The catalogue: one document per table, replicated as the state machine of group 0.
 
-Routers plan a change on the document they know and send the outcome as a compare-and-set on its generation
-(`ChangeTable`); the catalogue checks it against the newest planned state and proposes the bytes. Subscribers are told of every applied change, in order.
+Routers plan a change on the document they know and send the outcome as a compare-and-set on its
+generation (`ChangeTable`); the catalogue checks it against the newest planned state and proposes the bytes.
+Subscribers are told of every applied change, in order.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ import orjson
 
 from hashrange.model.table import TableSchema
 from hashrange.model.table_document import TableDocument
-from hashrange.wire.messages import ChangeTable, Conflict, Done
+from hashrange.wire.messages import ChangeTable, ConflictError, Done
 from hashrange_node.replica.effects import Effects, Mutation
 from hashrange_node.replica.group import Group, Proposal
 from hashrange_node.storage import keyspace
@@ -64,7 +65,7 @@ class Catalogue:
         self._subscribers.append(subscriber)
 
     def change(self, message: ChangeTable, done: Done) -> None:
-        """Compare-and-set one document. Answers with the new document, or `Conflict`."""
+        """Compare-and-set one document. Answers with the new document, or `ConflictError`."""
         key = _TABLE + message.name.encode()
         held = self.group.overlay.get(key)
         stored = held[1] if held is not None else self.engine.get(key)
@@ -74,9 +75,9 @@ class Catalogue:
         if found != message.expected or any(n < planned_next for n in message.partition_ids):
             # A plan that lost against a change under way can be made again only when that one is applied.
             if self.group.overlay:
-                self.group.propose(Effects([], [], Conflict()), done)
+                self.group.propose(Effects([], [], ConflictError()), done)
             else:
-                done(Conflict())
+                done(ConflictError())
             return
         self.group.driver.admit()
         mutations: list[Mutation] = []

@@ -14,7 +14,7 @@ from typing import Any
 from hashrange.model import table_state
 from hashrange.model.table import TableSchema
 from hashrange.model.table_document import CREATING, DELETING, TableDocument, find_global_index
-from hashrange.wire.messages import ChangeTable, Conflict, Done, WhenSettled
+from hashrange.wire.messages import ChangeTable, ConflictError, Done, WhenSettled
 from hashrange_node.meta.catalogue import partitions_of
 from hashrange_node.node import Node
 from hashrange_node.replica.effects import Effects
@@ -143,7 +143,7 @@ class Controller:
             return
 
         def done(answer: Any) -> None:
-            if isinstance(answer, Conflict):
+            if isinstance(answer, ConflictError):
                 self.node.scheduler.call_soon(lambda: self._transit(name, key, transition))
             elif isinstance(answer, Exception):
                 self.node.scheduler.call_later(RETRY_DELAY_S, lambda: self._transit(name, key, transition))

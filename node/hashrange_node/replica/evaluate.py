@@ -11,6 +11,7 @@ import orjson
 
 from hashrange.errors import ApiError, conditional_check_failed
 from hashrange.expr import touched_attributes
+from hashrange.expr.tree import Path
 from hashrange.model import record as records
 from hashrange.model.key_rules import check_index_keys
 from hashrange.model.table import TableSchema
@@ -148,7 +149,7 @@ def _update(
 ) -> Effects:
     key_item = write.key_item
     assert key_item is not None
-    paths: tuple[object, ...] = ()
+    paths: tuple[Path, ...] = ()
     new: Item | None
     if write.update is not None:
         outcome = write.update.apply(old, key_item)
@@ -186,7 +187,7 @@ def _returned(
     old: Item | None,
     item_json: bytes,
     new: Item,
-    paths: tuple[object, ...],
+    paths: tuple[Path, ...],
 ) -> bytes | None:
     """The JSON of `Attributes` for an UpdateItem, or None when the member is absent."""
     if returns == wire.RETURN_NONE:

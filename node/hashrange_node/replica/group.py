@@ -146,9 +146,9 @@ class Group:
 class Driver:
     """Commits and applies for all groups of a node: one append, one sync and one batch a tick.
 
-    `call_soon` schedules a callable for the end of the tick and `call_later` after a delay in seconds;
-    both are the event loop's in a running node. `last_stamp` is the highest stamp given out so far. `fatal` ends the process: it is called when the engine
-    fails in a way that leaves its state unknown.
+    `call_soon` schedules a callable for the end of the tick and `call_later` after a delay in seconds; both
+    are the event loop's in a running node. `last_stamp` is the highest stamp given out so far. `fatal` ends
+    the process: it is called when the engine fails in a way that leaves its state unknown.
     """
 
     MAX_QUEUED = 20_000
@@ -182,12 +182,26 @@ class Driver:
         self._durable_position = 0
         self._queued = 0
         self._scheduled = False
+        self._on_idle: list[Callable[[], object]] = []
         self._unapplied = False
 
     @property
     def queued(self) -> int:
         """Entries proposed and not yet applied."""
         return self._queued
+
+    def when_idle(self, callback: Callable[[], object]) -> None:
+        """Call once nothing is queued: at once, or when the last entry has been applied or refused."""
+        if self._queued:
+            self._on_idle.append(callback)
+        else:
+            callback()
+
+    def _tell_idle(self) -> None:
+        if self._on_idle and not self._queued:
+            callbacks, self._on_idle = self._on_idle, []
+            for callback in callbacks:
+                callback()
 
     def admit(self) -> None:
         """Raise ServiceUnavailable when a write cannot be taken now: the queue is full, or the disk is."""
@@ -232,6 +246,7 @@ class Driver:
         for proposal in batch:
             if proposal.done is not None:
                 self._answer(proposal.done, error)
+        self._tell_idle()
 
     def _durable(self, position: int) -> None:
         if position > self._durable_position:
@@ -325,6 +340,7 @@ class Driver:
         for proposal in ready:
             if proposal.done is not None:
                 self._answer(proposal.done, proposal.effects.result)
+        self._tell_idle()
 
     def _answer(self, done: Done, value: Any) -> None:
         try:

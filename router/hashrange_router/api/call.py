@@ -86,7 +86,7 @@ class Call:
                 return
             self._inside = True
             if message.__class__ is list:
-                self._fan_out(message)  # type: ignore[arg-type]
+                self._fan_out(message)
             else:
                 self._left = 1
                 self._transport.send(message, self._answered)  # type: ignore[arg-type]

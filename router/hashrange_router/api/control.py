@@ -14,7 +14,7 @@ import orjson
 from hashrange.model.table_arn import resolve_table_name
 from hashrange.model.table_document import TableDocument
 from hashrange.wire import messages as wire
-from hashrange.wire.messages import ChangeTable, Conflict, WhenSettled
+from hashrange.wire.messages import ChangeTable, ConflictError, WhenSettled
 from hashrange_router.api import tables, tables_misc, tables_tags, tables_ttl
 from hashrange_router.api.call import Call, Operation
 from hashrange_router.api.context import RouterContext
@@ -172,7 +172,7 @@ class TableOperations:
             expected = (before["TableId"], before["Generation"]) if before is not None else None
             try:
                 yield ChangeTable(call.table, expected, document, ids)
-            except Conflict:
+            except ConflictError:
                 continue
             return body
 

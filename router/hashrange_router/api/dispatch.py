@@ -60,7 +60,6 @@ class Dispatcher:
         self._authenticate = authenticate
         self._pages = pages
         self._log = get_logger("api")
-        self._stats: dict[tuple[str, str], OperationStats] = {}
         self.in_flight = 0
 
     def __call__(self, request: Request) -> None:
@@ -124,10 +123,7 @@ class Dispatcher:
     def _finish(self, call: Call, outcome: Any) -> None:
         """Answer a call, whatever became of it."""
         self.in_flight -= 1
-        key = (call.operation, call.table)
-        stats = self._stats.get(key)
-        if stats is None:
-            stats = self._stats[key] = self._telemetry.operation(call.operation, call.table)
+        stats = self._telemetry.operation(call.operation, call.table)
         request: Request = call.request
         if outcome.__class__ is not bytes:
             self._fail(call, stats, outcome)

@@ -63,7 +63,7 @@ class ItemOperations:
                 return EMPTY
             return b"{" + consumed_json(mode, table.name, half) + b"}"
         call.returned_items = 1
-        item = record[HEADER:]
+        item: bytes = record[HEADER:]
         if projection is not None:
             item = dump(projection.apply(expressions.load(item)))
         if mode is None or mode == "NONE":

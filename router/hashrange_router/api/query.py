@@ -6,6 +6,7 @@ page is full; parallel segments are equal shares of the 64-bit hash range, so th
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Any
 
 from hashrange.errors import invalid_parameter, validation
@@ -43,9 +44,10 @@ HASHES = 1 << 64
 class _Parsed:
     """The expressions of a Query or Scan."""
 
-    __slots__ = ("filter", "filter_parameter", "key", "projection")
+    __slots__ = ("filter", "filter_heads", "filter_parameter", "key", "projection")
 
     def __init__(self) -> None:
+        self.filter_heads: Collection[str] = ()
         self.key: BoundKeyCondition | list[Condition] | None = None
         self.filter: Bound | None = None
         self.filter_parameter = "Filter Expression"
@@ -64,6 +66,7 @@ def parse(request: dict[str, Any], wording: Wording) -> _Parsed:
         context = ExpressionContext(names, values, wording)
         if "FilterExpression" in request:
             parsed.filter = context.filter(request["FilterExpression"])
+            parsed.filter_heads = parsed.filter.program.heads
         if "ProjectionExpression" in request:
             parsed.projection = context.projection(request["ProjectionExpression"])
         if "KeyConditionExpression" in request:
@@ -75,6 +78,7 @@ def parse(request: dict[str, Any], wording: Wording) -> _Parsed:
         if parameter in request:
             parsed.filter = legacy_filter(request[parameter], request.get("ConditionalOperator"), wording)
             parsed.filter_parameter = parameter
+            parsed.filter_heads = request[parameter]
     if "AttributesToGet" in request:
         parsed.projection = attributes_to_get(request["AttributesToGet"])
     return parsed
@@ -93,9 +97,9 @@ class RangeOperations:
         call.table = table.name
         source = open_source(table, request)
         condition = self._key_condition(parsed, source)
-        if parsed.filter is not None:
+        if parsed.filter_heads:
             key_names = source.names if source.index is None else source.index.key_names
-            check_filter_names(parsed.filter.program.heads, key_names, parsed.filter_parameter)
+            check_filter_names(parsed.filter_heads, key_names, parsed.filter_parameter)
         prefix = source.codec.partition_prefix(condition.hash_values)
         low, high = source.codec.range_bounds(
             prefix,
