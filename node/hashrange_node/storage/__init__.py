@@ -1,1 +1,17 @@
-"""The storage engine behind the state machine."""
+"""The storage engine behind the state machine, and the data directory it lives in (README.md)."""
+
+from .datadir import DataDirectory, DataDirError
+from .engine import Engine, EngineBusy, EngineError, EngineFull, KeyRange, Mutation
+from .memory import MemoryEngine
+
+__all__ = [
+    "DataDirError",
+    "DataDirectory",
+    "Engine",
+    "EngineBusy",
+    "EngineError",
+    "EngineFull",
+    "KeyRange",
+    "MemoryEngine",
+    "Mutation",
+]
