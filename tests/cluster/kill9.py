@@ -21,10 +21,17 @@ import tempfile
 import threading
 import time
 import zlib
+from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 
 TABLE = "Ledger"
+CREATE = {
+    "TableName": TABLE,
+    "KeySchema": [{"AttributeName": "pk", "KeyType": "HASH"}],
+    "AttributeDefinitions": [{"AttributeName": "pk", "AttributeType": "S"}],
+    "BillingMode": "PAY_PER_REQUEST",
+}
 HEADERS = {
     "Content-Type": "application/x-amz-json-1.0",
     "Authorization": "AWS4-HMAC-SHA256 Credential=k/20260101/us-east-1/dynamodb/aws4_request, "
@@ -70,10 +77,10 @@ class Server:
                 assert self.process.stderr is not None
                 raise RuntimeError(self.process.stderr.read().decode())
             try:
-                connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=5)
-                connection.request("GET", "/health/ready")
-                if connection.getresponse().status == 200:
-                    return
+                with closing(self.connect()) as connection:
+                    connection.request("GET", "/health/ready")
+                    if connection.getresponse().status == 200:
+                        return
             except OSError:
                 pass
             time.sleep(0.02)
@@ -118,49 +125,40 @@ def make_item(key: str, rng: random.Random) -> dict:
 def writer(server: Server, name: str, seed: int, outcome: Round, stop: threading.Event) -> None:
     """Put items one after another until the server is gone."""
     rng = random.Random(seed)
-    connection = server.connect()
     number = 0
-    while not stop.is_set():
-        key = f"{name}-{number}"
-        number += 1
-        try:
-            status, _ = call(connection, "PutItem", {"TableName": TABLE, "Item": make_item(key, rng)})
-        except (OSError, http.client.HTTPException):
-            outcome.unknown.add(key)
-            return
-        (outcome.acknowledged if status == 200 else outcome.unknown).add(key)
+    with closing(server.connect()) as connection:
+        while not stop.is_set():
+            key = f"{name}-{number}"
+            number += 1
+            try:
+                status, _ = call(connection, "PutItem", {"TableName": TABLE, "Item": make_item(key, rng)})
+            except (OSError, http.client.HTTPException):
+                outcome.unknown.add(key)
+                return
+            (outcome.acknowledged if status == 200 else outcome.unknown).add(key)
 
 
 def verify(server: Server, outcome: Round) -> None:
     """Read every key back."""
-    connection = server.connect()
-    for key in outcome.acknowledged | outcome.unknown:
-        request = {"TableName": TABLE, "Key": {"pk": {"S": key}}, "ConsistentRead": True}
-        status, reply = call(connection, "GetItem", request)
-        assert status == 200, reply
-        item = reply.get("Item")
-        if item is None:
-            if key in outcome.acknowledged:
-                outcome.missing.append(key)
-        elif zlib.crc32(item["payload"]["S"].encode()) != int(item["crc"]["N"]):
-            outcome.torn.append(key)
+    with closing(server.connect()) as connection:
+        for key in outcome.acknowledged | outcome.unknown:
+            request = {"TableName": TABLE, "Key": {"pk": {"S": key}}, "ConsistentRead": True}
+            status, reply = call(connection, "GetItem", request)
+            assert status == 200, reply
+            item = reply.get("Item")
+            if item is None:
+                if key in outcome.acknowledged:
+                    outcome.missing.append(key)
+            elif zlib.crc32(item["payload"]["S"].encode()) != int(item["crc"]["N"]):
+                outcome.torn.append(key)
 
 
 def run_round(data_dir: Path, number: int, items: int, rng: random.Random, *extra: str) -> Round:
     """Write until about `items` are acknowledged, kill, restart, verify."""
     server = Server(data_dir, *extra)
-    connection = server.connect()
     if number == 0:
-        status, reply = call(
-            connection,
-            "CreateTable",
-            {
-                "TableName": TABLE,
-                "KeySchema": [{"AttributeName": "pk", "KeyType": "HASH"}],
-                "AttributeDefinitions": [{"AttributeName": "pk", "AttributeType": "S"}],
-                "BillingMode": "PAY_PER_REQUEST",
-            },
-        )
+        with closing(server.connect()) as connection:
+            status, reply = call(connection, "CreateTable", CREATE)
         assert status == 200, reply
     outcome = Round()
     stop = threading.Event()

@@ -5,16 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from hashrange.model import record as records
-from hashrange.model.table import TableSchema
-from hashrange.model.value import dump, normalise_item
-from hashrange.runtime.clock import ManualClock, StampClock
-from hashrange.wire.messages import PUT, ChangeTable, ReadItem, WriteItem
 from hashrange_node.log.memory import MemoryLog
 from hashrange_node.meta.controller import Controller
 from hashrange_node.node import Node
 from hashrange_node.storage.memory import MemoryEngine
 from hashrange_router.api.tables_create import plan_create
+
+from hashrange.model import record as records
+from hashrange.model.table import TableSchema
+from hashrange.model.value import dump, normalise_item
+from hashrange.runtime.clock import ManualClock, StampClock
+from hashrange.wire.messages import PUT, ChangeTable, ReadItem, WriteItem
 
 
 class ManualScheduler:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from hashrange.errors import ApiError
-from hashrange.expr import compile_condition
-from hashrange.wire.messages import ChangeTable, ConflictError, TableStatistics, WriteResult
 from hashrange_node.log.errors import LogFull
 from hashrange_node.log.log import FileLog
 from hashrange_node.storage.engine import EngineBusy, EngineFull
 from hashrange_node.storage.memory import MemoryEngine
+
+from hashrange.errors import ApiError
+from hashrange.expr import compile_condition
+from hashrange.wire.messages import ChangeTable, ConflictError, TableStatistics, WriteResult
 
 from .node_support import Bench, HeldLog
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 import orjson
-
-from hashrange.model.table_document import revised
-from hashrange.wire.messages import DELETE, ChangeTable, ReadRange, WriteItem
 from hashrange_node.replica.expiry import ExpirySweeper
 from hashrange_node.storage import keyspace
 from hashrange_router.api.tables_update import plan_update
+
+from hashrange.model.table_document import revised
+from hashrange.wire.messages import DELETE, ChangeTable, ReadRange, WriteItem
 
 from .node_support import Bench
 
