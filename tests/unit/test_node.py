@@ -4,14 +4,24 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import orjson
 from hashrange_node.log.errors import LogFull
 from hashrange_node.log.log import FileLog
 from hashrange_node.storage.engine import EngineBusy, EngineFull
 from hashrange_node.storage.memory import MemoryEngine
 
 from hashrange.errors import ApiError
-from hashrange.expr import compile_condition
-from hashrange.wire.messages import ChangeTable, ConflictError, TableStatistics, WriteResult
+from hashrange.expr import compile_condition, compile_update
+from hashrange.model import record as records
+from hashrange.model.value import item_size
+from hashrange.wire.messages import (
+    UPDATE,
+    ChangeTable,
+    ConflictError,
+    TableStatistics,
+    WriteItem,
+    WriteResult,
+)
 
 from .node_support import Bench, HeldLog
 
@@ -254,3 +264,37 @@ def test_a_held_log_is_what_the_tests_think_it_is() -> None:
     assert done == []
     log.release()
     assert done == [3]
+
+
+def test_the_size_of_an_updated_item_is_that_of_the_whole() -> None:
+    """It is measured only where the update reaches; the record must say the same as measuring it all."""
+    bench = Bench()
+    bench.create()
+    stored = {"pk": {"S": "a"}, "m": {"M": {"x": {"S": "äö"}, "y": {"L": [{"N": "1"}]}}}, "n": {"N": "12"}}
+    bench.put(stored)
+    bench.scheduler.run()
+    schema = bench.schema()
+    key = schema.codec.encode(A)
+    replica = bench.node.replicas[schema.partition_for(key).id]
+    for text, values in (
+        ("ADD n :one SET ä = :s", {":one": {"N": "999"}, ":s": {"S": "ßß"}}),
+        ("SET m.y[3] = :s, m.x = :one", {":one": {"N": "5"}, ":s": {"S": "tail"}}),
+        ("REMOVE m.y, n", None),
+        ("REMOVE nothing.at.all", None),
+        ("SET m = :s", {":s": {"S": ""}}),
+    ):
+        write = WriteItem(replica.id, 1, UPDATE, key)
+        write.key_item = dict(A)
+        names = {"#u": "ä"} if "ä" in text else None
+        try:
+            write.update = compile_update(text.replace("ä", "#u"), names, values)
+            answers = bench.send(write)
+        except ApiError:
+            continue
+        bench.scheduler.run()
+        if isinstance(answers[0], ApiError):
+            continue
+        record = replica.read(key)
+        assert record is not None
+        assert records.size(record) == item_size(orjson.loads(records.item_json(record)))
+        assert answers[0].new_size == records.size(record)

@@ -15,13 +15,15 @@ from hashrange.expr.tree import Path
 from hashrange.model import record as records
 from hashrange.model.key_rules import check_index_keys
 from hashrange.model.table import TableSchema
-from hashrange.model.value import Item, check_update_size, dump, item_size
+from hashrange.model.value import Item, check_update_size, dump, item_size, value_size
 from hashrange.wire import messages as wire
 from hashrange.wire.messages import WriteItem, WriteResult
 from hashrange_node.replica.effects import Count, Effects, Mutation
 from hashrange_node.replica.secondary import apply_secondary, expiry_of
 
 HEADER = records.HEADER_SIZE
+SMALL_ITEM = 40_000
+FEW_PATHS = 4
 
 
 def evaluate(
@@ -166,11 +168,8 @@ def _update(
     else:
         if schema.lsis or schema.gsis:
             _check_index_keys(schema, new, updating=True)
-        size = item_size(new)
-        check_update_size(size)
-        if write.update is not None:
-            check_update_size(write.update.write_size(new))
         old_size = records.size(current) if current is not None else 0
+        size = _updated_size(write, old, new, old_size)
         item_json = dump(new)
         counts: list[Count] = [(0, 0 if current is not None else 1, size - old_size)]
         record = records.pack(item_json, size, stamp, index)
@@ -179,6 +178,30 @@ def _update(
             apply_secondary(effects, schema, partition, write.key, old, new, stamp, index)
     effects.result.attributes = _returned(write.returns, current, old, item_json, new, paths)
     return effects
+
+
+def _updated_size(write: WriteItem, old: Item | None, new: Item, old_size: int) -> int:
+    """The size of the updated item, measured only where the update can have changed it; checks the limits."""
+    update = write.update
+    if update is None:
+        return item_size(new)
+    if old is None:
+        size = item_size(new)
+    else:
+        size = old_size
+        for head in update.plan.heads:
+            before, after = old.get(head), new.get(head)
+            if before is not after:
+                if before is not None:
+                    size -= value_size(before) + len(head.encode())
+                if after is not None:
+                    size += value_size(after) + len(head.encode())
+    # What the update writes counts each path's names and value, at most the whole item: a few paths into a
+    # small item cannot come near the limit.
+    if size > SMALL_ITEM or len(update.paths) > FEW_PATHS:
+        check_update_size(size)
+        check_update_size(update.write_size(new))
+    return size
 
 
 def _returned(
