@@ -28,6 +28,7 @@ ITEM = {
     "map": {"M": {"a": {"N": "1"}, "b": {"L": [{"N": "2"}]}, "dot.ted": {"S": "odd"}}},
     "twin": {"N": "5.0"},
     "empty": {"S": ""},
+    "faces": {"S": "\U0001f600\U0001f600"},
 }
 
 VALUES = {
@@ -142,6 +143,7 @@ TRUE = [
     "size(#m) = :n3",
     "size(#list) > :n3",
     "size(#empty) = :n0",
+    "size(faces) = :n4",  # UTF-16 units, as measured
     "size(#s) BETWEEN :n5 AND :n6",
     "size(#s) IN (:n5, :n6)",
     "NOT #s = :mid",

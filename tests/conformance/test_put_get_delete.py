@@ -144,6 +144,10 @@ def test_the_tables_arn_is_a_table_name(client: Any, hashed: str) -> None:
     key = {"p": s(unique())}
     client.put_item(TableName=arn, Item={**key, "v": n(1)})
     assert client.get_item(TableName=arn, Key=key, ConsistentRead=True)["Item"] == {**key, "v": n(1)}
+    client.update_item(
+        TableName=arn, Key=key, UpdateExpression="ADD v :one", ExpressionAttributeValues={":one": n(1)}
+    )
+    assert {**key, "v": n(2)} in client.scan(TableName=arn, ConsistentRead=True)["Items"]
     client.delete_item(TableName=arn, Key=key)
     assert "Item" not in client.get_item(TableName=hashed, Key=key, ConsistentRead=True)
 

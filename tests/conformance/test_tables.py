@@ -174,6 +174,18 @@ def test_options_that_are_kept(client: Any, made: list[str]) -> None:
         client.delete_table(TableName=name)
 
 
+def test_requested_throughput_is_kept(client: Any, made: list[str]) -> None:
+    warm = {"ReadUnitsPerSecond": 15000, "WriteUnitsPerSecond": 5000}
+    most = {"MaxReadRequestUnits": 40, "MaxWriteRequestUnits": 50}
+    parameters = table_parameters("p", WarmThroughput=warm, OnDemandThroughput=most)
+    made.append(parameters["TableName"])
+    created = client.create_table(**parameters)["TableDescription"]
+    assert {name: created["WarmThroughput"][name] for name in warm} == warm
+    described = wait_active(client, parameters["TableName"])
+    assert described["WarmThroughput"] == {**warm, "Status": "ACTIVE"}
+    assert described["OnDemandThroughput"] == most
+
+
 def test_a_duplicate(client: Any) -> None:
     with table(client) as name:
         refused = error(client.create_table, **table_parameters("p", TableName=name))

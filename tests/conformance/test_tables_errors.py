@@ -165,6 +165,10 @@ CASES: dict[str, tuple[dict[str, Any], tuple[str, ...]]] = {
         change(StreamSpecification={"StreamEnabled": False, "StreamViewType": "NEW_IMAGE"}),
         ("Table is being created with a stream disabled, UpdateViewType should not be specified",),
     ),
+    "a key name of 256 characters": (
+        change(KeySchema=[hash_key("k" * 256)], AttributeDefinitions=definitions("k" * 256)),
+        ("255",),
+    ),
     "a stream without a view": (change(StreamSpecification={"StreamEnabled": True}), ("",)),
     "an empty list of global indexes": (
         change(GlobalSecondaryIndexes=[]),
