@@ -75,7 +75,8 @@ class Server:
         while time.monotonic() < deadline:
             if self.process.poll() is not None:
                 assert self.process.stderr is not None
-                raise RuntimeError(self.process.stderr.read().decode())
+                with self.process.stderr as stream:
+                    raise RuntimeError(stream.read().decode())
             try:
                 with closing(self.connect()) as connection:
                     connection.request("GET", "/health/ready")

@@ -242,6 +242,24 @@ def test_an_unsynced_tail_cut_anywhere_leaves_all_that_was_synced(tmp_path: Path
         log.close()
 
 
+@pytest.mark.parametrize("boot", [BOOT, LATER_BOOT])
+def test_what_is_left_of_a_cut_write_never_shows_again(tmp_path: Path, boot: bytes):
+    """A long write was cut; a short one takes its place, and the process is killed once more."""
+    written = [*entries(1, 3), Entry(1, 4, 1, b"x" * 9000)]
+    source, _ = killed_log(tmp_path / "log", written, 3)
+    path = list_segments(source)[0].path
+    whole = path.read_bytes()
+    path.write_bytes(whole[:8192] + bytes(len(whole) - 8192))
+    log, found = open_log(source, boot_id=boot, durability="os")
+    assert found == written[:3]
+    log.append(entries(4, 1))
+    copy = crash_copy(source, tmp_path / "copy")
+    log.close()
+    log, found = open_log(copy, boot_id=boot)
+    assert found == entries(1, 4)
+    log.close()
+
+
 def test_noticing_damage_changes_nothing_on_disk(tmp_path: Path):
     source = closed_log(tmp_path / "log", entries(1, 50))
     flip(list_segments(source)[0].path, 1000)
