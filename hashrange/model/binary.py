@@ -16,6 +16,9 @@ _BEFORE_TWO_PADS: Final = frozenset("AQgw")
 def decode_strict(text: str) -> bytes:
     """The bytes of a canonical base64 text; `ValueError` or `TypeError` for anything else."""
     raw = a2b_base64(text, strict_mode=True)
+    # The strict mode lets padding behind a complete group pass, and ignores the bits that padding leaves unused.
+    if len(text) & 3:
+        raise ValueError(text)
     if text[-1:] == "=":
         if text[-2] == "=":
             if text[-3] not in _BEFORE_TWO_PADS:

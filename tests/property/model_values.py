@@ -19,8 +19,9 @@ def plain_text(value: Decimal) -> str:
 
 def _number(digits: int, places: int, negative: bool) -> str:
     # Digits and their place are drawn apart: the magnitude is always in range, and every length is likely.
-    value = Decimal(digits).scaleb(min(places, 126 - len(str(digits))))
-    return plain_text(-value if negative else value)
+    # A Decimal made of its parts is exact, where its arithmetic would round.
+    exponent = min(places, 126 - len(str(digits)))
+    return plain_text(Decimal((negative, tuple(map(int, str(digits))), exponent)))
 
 
 _any_digits = st.one_of(
