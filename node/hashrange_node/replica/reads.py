@@ -19,54 +19,58 @@ HEADER = records.HEADER_SIZE
 
 
 def read_range(engine: Engine, request: ReadRange, table_codec: KeyCodec | None) -> RangeResult:
-    """Answer a `ReadRange`. `table_codec` is needed when a local index fetches whole items."""
+    """Answer a `ReadRange`. `table_codec` is needed when a local index fetches whole items.
+
+    A read that reaches its limit says so even if nothing follows: the service gives a LastEvaluatedKey then,
+    and the next page is empty.
+    """
     prefix = keyspace.space_prefix(request.partition, request.space)
     result = RangeResult()
-    limit = request.limit
+    entries: list[bytes] = []
+    append, size_of = entries.append, records.size
+    limit = request.limit if request.limit is not None else -1
     max_bytes = request.max_bytes
-    keep = _keeper(engine, request, table_codec, result)
-    record: bytes | None = None
-    total = 0
-    scanned = 0
+    total = scanned = 0
+    stopped = False
     for _, entry in engine.scan(prefix + request.low, prefix + request.high, request.reverse):
-        size = records.size(entry)
-        if scanned == limit or (total + size > max_bytes and scanned):
-            assert record is not None
-            result.last = record[HEADER:]
+        size = size_of(entry)
+        if total + size > max_bytes and scanned:
+            stopped = True
             break
         total += size
         scanned += 1
-        record = entry
-        keep(entry)
-    else:
-        if scanned == limit and record is not None:
-            result.last = record[HEADER:]
+        append(entry)
+        if scanned == limit:
+            stopped = True
+            break
+    if stopped:
+        result.last = entries[-1][HEADER:]
     result.scanned = scanned
     result.size_bytes = total
-    if request.count_only and request.filter is None:
-        result.count = scanned
+    _keep(engine, request, table_codec, entries, result)
     return result
 
 
-def _keeper(engine: Engine, request: ReadRange, table_codec: KeyCodec | None, result: RangeResult):  # type: ignore[no-untyped-def]
-    """The function applied to each entry, chosen once: most reads neither filter nor project."""
-    items = result.items
+def _keep(
+    engine: Engine,
+    request: ReadRange,
+    table_codec: KeyCodec | None,
+    entries: list[bytes],
+    result: RangeResult,
+) -> None:
+    """Filter and project; most reads do neither, and their entries are the answer as they are."""
     matches = request.filter.matches if request.filter is not None else None
     projection = request.projection
-    count_only = request.count_only
-    if matches is None and count_only:
-        return lambda entry: None
+    if matches is None and request.count_only:
+        result.count = len(entries)
+        return
     if matches is None and projection is None and not request.fetch:
-
-        def keep_bytes(entry: bytes) -> None:
-            items.append(entry[HEADER:])
-            result.count += 1
-
-        return keep_bytes
-
-    def keep(entry: bytes) -> None:
-        item: Item = orjson.loads(entry[HEADER:])
+        result.items = [entry[HEADER:] for entry in entries]
+        result.count = len(entries)
+        return
+    for entry in entries:
         stored = entry
+        item: Item = orjson.loads(entry[HEADER:])
         if request.fetch:
             assert table_codec is not None
             key = keyspace.space_prefix(request.partition, keyspace.ITEMS) + table_codec.encode(item)
@@ -76,9 +80,7 @@ def _keeper(engine: Engine, request: ReadRange, table_codec: KeyCodec | None, re
                 stored = base
                 item = orjson.loads(base[HEADER:])
         if matches is not None and not matches(item):
-            return
+            continue
         result.count += 1
-        if not count_only:
-            items.append(stored[HEADER:] if projection is None else dump(projection.apply(item)))
-
-    return keep
+        if not request.count_only:
+            result.items.append(stored[HEADER:] if projection is None else dump(projection.apply(item)))
