@@ -15,9 +15,12 @@ from hashrange_node.storage import EngineBusy, EngineError, EngineFull
 from hashrange_node.storage.flushmark import MARK_NAME
 from hashrange_node.storage.options import RocksSettings
 from hashrange_node.storage.rocks import RocksEngine
+from rocksdict import ReadOptions
 
-from tests.unit.engine_support import LAST, SMALL, everything, numbered
+from tests.unit.engine_support import LAST, SMALL, everything, numbered, write_patiently
 from tests.unit.log_support import grow_disk, small_disk
+
+ROOT = Path(__file__).resolve().parent.parent.parent
 
 
 def test_what_was_written_is_there_after_reopening(tmp_path: Path):
@@ -58,10 +61,11 @@ def test_the_bounds_of_a_scan_outlive_the_call_that_made_it(tmp_path: Path):
     engine.write(list(numbered(0, 1000)))
     for n in range(0, 900, 7):
         lo, hi = next(numbered(n, 1))[0], next(numbered(n + 10, 1))[0]
-        garbage = [bytes(20) for _ in range(100)]
         scans = [engine.scan(lo, hi, reverse) for reverse in (False, True)]
-        del garbage, lo, hi
-        assert [len(list(each)) for each in scans] == [10, 10]
+        # The options own the memory of the bounds; without them a scan ends somewhere, or not at all.
+        for scan in scans:
+            assert any(isinstance(held, ReadOptions) for held in scan.gi_frame.f_locals.values())
+            assert len(list(scan)) == 10
     engine.close()
 
 
@@ -70,11 +74,12 @@ import sys
 from pathlib import Path
 from hashrange_node.storage.options import RocksSettings
 from hashrange_node.storage.rocks import RocksEngine
+from tests.unit.engine_support import write_patiently
 engine = RocksEngine(Path(sys.argv[1]), RocksSettings(1 << 20, 1 << 20))
 number = 0
 while True:
     number += 1
-    engine.write([(b"%d" % (number % 1000), b"%d" % number + bytes(500)), (b"z", b"%d" % number)])
+    write_patiently(engine, [(b"%d" % (number % 1000), b"%d" % number + bytes(500)), (b"z", b"%d" % number)])
     if number % 5000 == 0:
         engine.flush()
         print(number, flush=True)
@@ -85,7 +90,9 @@ def test_a_killed_process_leaves_whole_writes_in_order(tmp_path: Path):
     """After kill -9 the engine holds the effects of the first n writes, n at least what was flushed."""
     for run in range(3):
         path = tmp_path / str(run)
-        child = subprocess.Popen([sys.executable, "-c", WRITER, str(path)], stdout=subprocess.PIPE, text=True)
+        child = subprocess.Popen(
+            [sys.executable, "-c", WRITER, str(path)], stdout=subprocess.PIPE, text=True, cwd=ROOT
+        )
         assert child.stdout is not None
         flushed = [int(child.stdout.readline()) for _ in range(run + 1)][-1]
         time.sleep(0.02 * run)
@@ -206,7 +213,7 @@ def test_a_full_disk_refuses_writes_keeps_reading_and_recovers(tmp_path: Path):
         number = 0
         with pytest.raises(EngineFull):
             while number < 100_000:
-                engine.write([(b"key%08d" % number, os.urandom(500)), (b"last", b"%d" % number)])
+                write_patiently(engine, [(b"key%08d" % number, os.urandom(500)), (b"last", b"%d" % number)])
                 number += 1
         assert number < 100_000
         # Nothing of the refused write is there, everything before it is, in memory or on disk.
