@@ -278,6 +278,25 @@ def test_reads_of_indexes(client: Any, indexed: str) -> None:
     assert consumed["LocalSecondaryIndexes"] == {"local": {"CapacityUnits": 1.0}}
 
 
+def test_a_local_index_that_fetches_costs_each_whole_item(client: Any, indexed: str) -> None:
+    partition = s(unique())
+    for number in (1, 2):
+        item = {"p": partition, "r": n(number), "l": n(number), "other": s("x" * 5000)}
+        client.put_item(TableName=indexed, Item=item)
+    query = {
+        "TableName": indexed,
+        "IndexName": "local",
+        "KeyConditionExpression": "p = :p",
+        "ExpressionAttributeValues": {":p": partition},
+        "ReturnConsumedCapacity": "INDEXES",
+    }
+    assert arms(client.query(**query)) == {"table": 0, "local": 0.5}
+    assert arms(client.query(**query, Select="ALL_ATTRIBUTES")) == {"table": 2, "local": 0.5}
+    names = {"ExpressionAttributeNames": {"#o": "other"}}
+    strong = client.query(**query, ProjectionExpression="#o", ConsistentRead=True, **names)
+    assert arms(strong) == {"table": 4, "local": 1}
+
+
 def test_item_collection_metrics(client: Any, indexed: str, ranged: str) -> None:
     key = {"p": s(unique()), "r": n(1)}
     size = {"ReturnItemCollectionMetrics": "SIZE"}
