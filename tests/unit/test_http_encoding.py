@@ -138,6 +138,9 @@ def test_large_replies_are_compressed_for_those_who_ask(size: int):
             assert reply.headers["content-encoding"] == "gzip"
             assert len(reply.body) < size
             assert gzip.decompress(reply.body) == b"x" * size
+            statistics = front.statistics()
+            assert statistics["replies_compressed"] == 1
+            assert statistics["compression_us"] > 0
         else:
             assert "content-encoding" not in reply.headers
             assert reply.body == b"x" * size

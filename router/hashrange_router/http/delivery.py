@@ -24,11 +24,12 @@ import asyncio
 import logging
 from collections import deque
 from collections.abc import Callable
-from time import monotonic
+from time import monotonic, perf_counter_ns
 from typing import TYPE_CHECKING, cast
 
 from hashrange.errors import internal
 
+from .encoding import accepts_gzip, compress
 from .replies import NO_CONTENT_TYPE
 from .request import Request
 
@@ -173,6 +174,16 @@ class Delivery(asyncio.Protocol):
             self._transport.write(data)
         except (RuntimeError, OSError):
             self.abort()
+
+    def encode(self, body: bytes, headers: dict[bytes, bytes]) -> tuple[bytes, bytes]:
+        """The body as sent and the header lines that say so: gzip when large and accepted, at a counted cost."""
+        if len(body) <= self.limits.compress_from_bytes or not accepts_gzip(headers.get(b"accept-encoding")):
+            return body, b""
+        started_ns = perf_counter_ns()
+        compressed = compress(body)
+        self._server.compressed_replies += 1
+        self._server.compression_ns += perf_counter_ns() - started_ns
+        return compressed, b"content-encoding: gzip\r\n"
 
     def is_last(self, request: Request) -> bool:
         """Whether the answer to this request, given while draining, may announce the connection's end."""

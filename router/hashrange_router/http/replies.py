@@ -17,8 +17,6 @@ from http import HTTPStatus
 from itertools import chain, product
 from zlib import crc32
 
-from .encoding import accepts_gzip, compress
-
 JSON_1_0 = b"application/x-amz-json-1.0"
 JSON = b"application/json"
 TEXT = b"text/plain; charset=utf-8"
@@ -119,13 +117,6 @@ class ReplyHeads:
         if len(body) < _JOIN_BELOW_BYTES:
             return [head + body]
         return [head, body]
-
-
-def encode_body(body: bytes, headers: dict[bytes, bytes], from_bytes: int) -> tuple[bytes, bytes]:
-    """The body as sent and the header lines that say so: gzip when it is large and the client accepts it."""
-    if len(body) > from_bytes and accepts_gzip(headers.get(b"accept-encoding")):
-        return compress(body), b"content-encoding: gzip\r\n"
-    return body, b""
 
 
 def preflight_lines(headers: dict[bytes, bytes]) -> bytes:

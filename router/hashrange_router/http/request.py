@@ -11,7 +11,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 from zlib import crc32
 
-from .replies import JSON, JSON_1_0, NO_CONTENT_TYPE, UNKNOWN_OPERATION_XML, encode_body, json_content_type
+from .replies import JSON, JSON_1_0, NO_CONTENT_TYPE, UNKNOWN_OPERATION_XML, json_content_type
 
 if TYPE_CHECKING:
     from .delivery import Delivery
@@ -147,7 +147,7 @@ class Request:
         headers = self.headers
         if b"origin" in headers:
             lines += b"access-control-allow-origin: *\r\n"
-        body, encoding_line = encode_body(body, headers, connection.limits.compress_from_bytes)
+        body, encoding_line = connection.encode(body, headers)
         lines += encoding_line
         if self.keep_alive and connection.is_last(self):
             self.keep_alive = False

@@ -42,6 +42,8 @@ class HttpServer:
         self.now = 0.0
         self.body_bytes = 0
         self.failures = 0
+        self.compressed_replies = 0
+        self.compression_ns = 0
         self.refused_requests = 0
         self._accepted = 0
         self._refused = 0
@@ -131,6 +133,8 @@ class HttpServer:
             "bytes_in": self._closed_bytes_in + sum(c.bytes_in for c in connections),
             "bytes_out": self._closed_bytes_out + sum(c.bytes_out for c in connections),
             "body_bytes_arriving": self.body_bytes,
+            "replies_compressed": self.compressed_replies,
+            "compression_us": self.compression_ns // 1000,
         }
 
     # Called by connections.
