@@ -53,11 +53,14 @@ class BoundKeyCondition:
         if structure.error is not None:
             raise validation(structure.error)
         values = self.values
-        conditions = [
-            Condition(attribute, operator, [values[number] for number in numbers])
-            for attribute, operator, numbers in structure.conditions
-        ]
-        return resolve_key_condition(conditions, hash_parts, range_parts)
+        return resolve_key_condition(
+            [
+                Condition(attribute, operator, [values[number] for number in numbers])
+                for attribute, (operator, numbers) in structure.conditions.items()
+            ],
+            hash_parts,
+            range_parts,
+        )
 
 
 class ExpressionContext:

@@ -7,6 +7,7 @@ grammar allows is refused here, before the key schema is known (`keycondition` a
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Final, NamedTuple
 
 from hashrange.expr.tree import Tree
@@ -29,9 +30,9 @@ _FIRST_MUST_BE_KEY: Final = {"between": "BETWEEN", "begins_with": "begins_with"}
 
 
 class KeyStructure(NamedTuple):
-    """Conditions as (attribute, operator, numbers of the values), or what is wrong with them."""
+    """Conditions by attribute as (operator, numbers of the values), or what is wrong with them."""
 
-    conditions: tuple[tuple[str, str, tuple[int, ...]], ...]
+    conditions: Mapping[str, tuple[str, tuple[int, ...]]]
     error: str | None
 
 
@@ -45,10 +46,10 @@ def key_structure(tree: Tree) -> KeyStructure:
     try:
         _collect(tree, conditions)
     except _RefusedError as refused:
-        return KeyStructure((), str(refused))
+        return KeyStructure({}, str(refused))
     if len(conditions) > MAX_CONDITIONS:
-        return KeyStructure((), "Conditions can be of length 1 or 2 only")
-    return KeyStructure(tuple((name, *condition) for name, condition in conditions.items()), None)
+        return KeyStructure({}, "Conditions can be of length 1 or 2 only")
+    return KeyStructure(conditions, None)
 
 
 def _collect(tree: Tree, conditions: dict[str, tuple[str, tuple[int, ...]]]) -> None:

@@ -68,6 +68,9 @@ def resolve_key_condition(
     """The key condition that `conditions` make of a key schema; validation errors if they do not fit it."""
     named = {condition.attribute: condition for condition in conditions}
     if len(hash_parts) == 1 and len(range_parts) <= 1:
+        common = _common_case(named, hash_parts[0], range_parts)
+        if common is not None:
+            return common
         _check_single(named, hash_parts[0], range_parts)
     else:
         _check_multiple(named, hash_parts, range_parts)
@@ -84,6 +87,31 @@ def resolve_key_condition(
             return KeyCondition(hash_values, range_equals, condition.operator, list(condition.values))
         range_equals.append(condition.values[0])
     return KeyCondition(hash_values, range_equals, None, [])
+
+
+def _common_case(
+    named: Mapping[str, Condition], hash_part: KeyAttribute, range_parts: Sequence[KeyAttribute]
+) -> KeyCondition | None:
+    """An equality on the hash attribute, and at most a condition on the range attribute, without fault."""
+    condition = named.get(hash_part.name)
+    if condition is None or condition.operator != "=" or not condition.values[0].get(hash_part.type):
+        return None
+    hash_values = [condition.values[0]]
+    if len(named) == 1:
+        return KeyCondition(hash_values, [], None, [])
+    if len(named) > 2 or not range_parts:
+        return None
+    [range_part] = range_parts
+    condition = named.get(range_part.name)
+    if condition is None or condition.operator not in _INDEXABLE:
+        return None
+    operands = list(condition.values)
+    for operand in operands:
+        if not operand.get(range_part.type):
+            return None
+    if condition.operator == "=":
+        return KeyCondition(hash_values, operands, None, [])
+    return KeyCondition(hash_values, [], condition.operator, operands)
 
 
 def _check_single(

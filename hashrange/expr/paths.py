@@ -6,13 +6,13 @@ the path. Getters never copy: what they return belongs to the item.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TypeAlias
 
 from hashrange.expr.tree import Path
 from hashrange.model.value import AttributeValue, Item
 
-Values: TypeAlias = list[AttributeValue]
+Values: TypeAlias = Sequence[AttributeValue]
 Getter: TypeAlias = Callable[[Item, Values], AttributeValue | None]
 
 

@@ -11,8 +11,9 @@ updates. Both travel as `to_portable()`: nested tuples and the JSON of the value
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
+from operator import itemgetter
 from typing import Any, Final
 
 import orjson
@@ -40,6 +41,8 @@ MAX_PLACEHOLDER_SIZE: Final = 255
 """Bytes of a #name or :value, with its mark (observed behaviour of the real service)."""
 
 _NO_ITEM: Final[Item] = {}
+_NO_NAMES: Final[dict[str, str]] = {}
+_NO_VALUES: Final[dict[str, AttributeValue]] = {}
 
 
 class Program:
@@ -52,6 +55,7 @@ class Program:
     """
 
     __slots__ = (
+        "_take",
         "checks",
         "heads",
         "key",
@@ -77,6 +81,7 @@ class Program:
         self.checks = tuple(step for step in self.steps if not isinstance(step, Defined))
         self.value_names: tuple[str, ...] = tuple(binder.value_names) if binder else ()
         self.used_values = frozenset(self.value_names)
+        self._take = _taker(self.value_names)
         self.heads: tuple[str, ...] = tuple(binder.heads) if binder else ()
         self.nested_heads: tuple[str, ...] = tuple(binder.nested_heads) if binder else ()
         self.valid = tree is not None
@@ -108,22 +113,32 @@ class Program:
 
         Raises `ExpressionError` for the first thing that is wrong with expression and values together.
         """
+        if values is None:
+            values = _NO_VALUES
         try:
-            numbered = [values[name] for name in self.value_names] if self.value_names else []  # type: ignore[index]
-            if self.checks:
-                assert values is not None or not self.value_names
-                for check in self.checks:
-                    check.run(values or {}, wording)
+            numbered = self._take(values)
+            for check in self.checks:
+                check.run(values, wording)
             if self.valid:
                 return numbered
-        except (KeyError, TypeError, StepError):
+        except (KeyError, StepError):
             pass
         for step in self.steps:
             try:
-                step.run(values or {}, wording)
+                step.run(values, wording)
             except StepError as error:
                 raise ExpressionError(f"Invalid {self.kind}: {error}") from None
         raise AssertionError("an expression was refused, but all of its steps passed")
+
+
+def _taker(names: tuple[str, ...]) -> Callable[[Mapping[str, Any]], tuple[Any, ...]]:
+    """A function that takes what `names` stand for out of a map, in order; `KeyError` if one is missing."""
+    if not names:
+        return lambda values: ()
+    if len(names) == 1:
+        [name] = names
+        return lambda values: (values[name],)
+    return itemgetter(*names)
 
 
 def program_for(kind: str, text: str, names: Mapping[str, str] | None) -> Program:
@@ -134,12 +149,14 @@ def program_for(kind: str, text: str, names: Mapping[str, str] | None) -> Progra
     cache = _short_programs if len(text) <= _SHORT_TEXT else _long_programs
     if "#" not in text:
         return cache(kind, text, ())
-    used = _references(text)
-    return cache(kind, text, tuple([names.get(name) for name in used]) if names else ())
+    try:
+        return cache(kind, text, _reference_taker(text)(names or _NO_NAMES))
+    except KeyError:  # some are not defined
+        return cache(kind, text, tuple([(names or _NO_NAMES).get(name) for name in references(text)]))
 
 
 def _compile(kind: str, text: str, names: tuple[str | None, ...]) -> Program:
-    """`names` are those of the #references of the text, in order; missing ones are None or left out."""
+    """`names` are those of the #references of the text, in order; missing ones are None."""
     try:
         tree = parse(kind, text)
         check_words(kind, tree)
@@ -148,11 +165,15 @@ def _compile(kind: str, text: str, names: tuple[str | None, ...]) -> Program:
     used = references(text)
     if "" in names:
         raise ExpressionError("ExpressionAttributeNames contains invalid value: Empty attribute name")
-    binder = Binder(dict(zip(used, names, strict=False)))
+    binder = Binder(dict(zip(used, names, strict=True)))
     return Program(kind, binder.bind(kind, tree), binder, frozenset(used))
 
 
-_references = lru_cache(maxsize=_SHORT_PROGRAMS)(references)
+@lru_cache(maxsize=_SHORT_PROGRAMS)
+def _reference_taker(text: str) -> Callable[[Mapping[str, str]], tuple[str, ...]]:
+    return _taker(references(text))
+
+
 _short_programs = lru_cache(maxsize=_SHORT_PROGRAMS)(_compile)
 _long_programs = lru_cache(maxsize=_LONG_PROGRAMS)(_compile)
 
