@@ -145,9 +145,20 @@ def test_no_target(raw: Raw) -> None:
     assert (reply.status, reply.json) == (400, {"__type": CORAL + "UnknownOperationException"})
 
 
-@pytest.mark.parametrize("operation", ["TransactWriteItems", "TransactGetItems", "ExecuteStatement"])
-def test_operations_of_later_versions(raw: Raw, operation: str) -> None:
-    reply = raw.post(operation, {})
+@pytest.mark.parametrize(
+    "target",
+    [
+        "DynamoDB_20120810.TransactWriteItems",
+        "DynamoDB_20120810.TransactGetItems",
+        "DynamoDB_20120810.ExecuteStatement",
+        "DynamoDB_20120810.BatchExecuteStatement",
+        "DynamoDB_20120810.ExecuteTransaction",
+        "DynamoDBStreams_20120810.ListStreams",
+        "DynamoDBStreams_20120810.GetRecords",
+    ],
+)
+def test_operations_of_later_versions(raw: Raw, target: str) -> None:
+    reply = raw.post(None, {}, x_amz_target=target)
     assert (reply.status, reply.json) == (400, {"__type": CORAL + "UnknownOperationException"})
 
 
