@@ -235,6 +235,7 @@ class EmbeddedServer:
             body_timeout_s=max(config.request_timeout_s, 300.0),
             # Pipelined requests run one after the other: a read must see the write sent before it.
             requests_in_flight_max=1,
+            cors_origins=config.cors,
         )
         self.http = await serve(self.dispatcher, config.host, config.port, limits=limits)
         self.ready = True

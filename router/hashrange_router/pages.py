@@ -1,4 +1,4 @@
-"""What a router answers besides API calls: health, metrics, CORS preflights, and everything unknown.
+"""What a router answers besides API calls: health, metrics, and everything unknown.
 
 `GET /` is what load balancers and the service's own canaries ask for. `/health/live` says that the process
 runs, `/health/ready` that it can serve (503 while it starts or drains), `/metrics` is for Prometheus.
@@ -11,7 +11,6 @@ from collections.abc import Callable
 from hashrange_router.http.request import Request
 
 TEXT = b"text/plain; charset=utf-8"
-CORS_MAX_AGE_S = 172_800
 
 
 class Pages:
@@ -28,9 +27,6 @@ class Pages:
     def __call__(self, request: Request) -> None:
         """Answer one request that is no API call."""
         method = request.method
-        if method == b"OPTIONS" and request.header(b"origin") is not None:
-            self._preflight(request)
-            return
         path = request.target.partition(b"?")[0]
         if method not in (b"GET", b"HEAD"):
             request.reply_unknown_operation()
@@ -48,14 +44,3 @@ class Pages:
             request.reply(200, self._metrics(), self._metrics_type)
         else:
             request.reply_unknown_operation()
-
-    def _preflight(self, request: Request) -> None:
-        lines = b"access-control-max-age: %d\r\n" % CORS_MAX_AGE_S
-        for asked, allowed in (
-            (b"access-control-request-headers", b"access-control-allow-headers"),
-            (b"access-control-request-method", b"access-control-allow-methods"),
-        ):
-            value = request.header(asked)
-            if value is not None:
-                lines += b"%b: %b\r\n" % (allowed, value)
-        request.reply(200, b"", TEXT, lines)

@@ -53,8 +53,13 @@ class HttpLimits:
     backlog: int = 2048
     """Connections the kernel holds before they are accepted."""
 
+    cors_origins: tuple[str, ...] = ("*",)
+    """Origins whose pages may read answers (CORS); `*` allows all, as the service does."""
+
     def __post_init__(self) -> None:
         for name in self.__slots__:
+            if name == "cors_origins":
+                continue
             if getattr(self, name) <= 0:
                 raise ValueError(f"{name} must be positive")
         if self.head_bytes_max < 256:

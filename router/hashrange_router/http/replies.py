@@ -119,6 +119,15 @@ class ReplyHeads:
         return [head, body]
 
 
+def allow_origin_line(origin: bytes, allowed: tuple[str, ...]) -> bytes:
+    """The header line that lets a browser's page of `origin` read the answer; nothing if it may not."""
+    if "*" in allowed:
+        return b"access-control-allow-origin: *\r\n"
+    if origin.decode("latin-1") in allowed:
+        return b"access-control-allow-origin: %b\r\nvary: Origin\r\n" % origin
+    return b""
+
+
 def preflight_lines(headers: dict[bytes, bytes]) -> bytes:
     """Header lines answering a CORS preflight: every method and header asked for is allowed."""
     lines = [b"access-control-max-age: %d\r\n" % CORS_MAX_AGE_S]

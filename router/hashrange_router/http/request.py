@@ -11,7 +11,14 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 from zlib import crc32
 
-from .replies import JSON, JSON_1_0, NO_CONTENT_TYPE, UNKNOWN_OPERATION_XML, json_content_type
+from .replies import (
+    JSON,
+    JSON_1_0,
+    NO_CONTENT_TYPE,
+    UNKNOWN_OPERATION_XML,
+    allow_origin_line,
+    json_content_type,
+)
 
 if TYPE_CHECKING:
     from .delivery import Delivery
@@ -146,7 +153,7 @@ class Request:
         """The answer with everything that only some requests need."""
         headers = self.headers
         if b"origin" in headers:
-            lines += b"access-control-allow-origin: *\r\n"
+            lines += allow_origin_line(headers[b"origin"], connection.limits.cors_origins)
         body, encoding_line = connection.encode(body, headers)
         lines += encoding_line
         if self.keep_alive and connection.is_last(self):
