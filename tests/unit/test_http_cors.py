@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import pytest
-
 from hashrange_router.http.limits import HttpLimits
 from hashrange_router.http.replies import allow_origin_line
 
