@@ -87,6 +87,17 @@ def test_a_full_disk_fails_writes_keeps_reads_and_recovers(small_disk: Path) -> 
         again.kill()
 
 
+def wait_traced(pid: int) -> None:
+    """Until the tracer has attached to every thread."""
+    deadline = time.monotonic() + 10
+    while time.monotonic() < deadline:
+        tasks = [task.read_text() for task in Path(f"/proc/{pid}/task").glob("*/status")]
+        if all("TracerPid:\t0\n" not in task for task in tasks):
+            return
+        time.sleep(0.05)
+    raise AssertionError("strace did not attach")
+
+
 @pytest.mark.skipif(
     shutil.which("strace") is None, reason="strace, which injects the error, is not installed"
 )
@@ -99,7 +110,7 @@ def test_a_failed_fsync_ends_the_process_with_a_message(tmp_path: Path) -> None:
         stderr=subprocess.PIPE,
     )  # fmt: skip
     try:
-        time.sleep(1.0)
+        wait_traced(server.process.pid)
         try:
             put(server, "lost", 10)
         except OSError:
