@@ -21,7 +21,7 @@ from collections.abc import Mapping, Sequence
 from typing import Final
 
 from hashrange.errors import ApiError, validation
-from hashrange.expr.errors import CURRENT_WORDING, ExpressionError, Wording
+from hashrange.expr.errors import CURRENT_WORDING, ExpressionError, Wording, message_text
 from hashrange.expr.java_order import listed
 from hashrange.expr.keycondition import Condition, KeyAttribute, KeyCondition, resolve_key_condition
 from hashrange.expr.paths import Values
@@ -51,7 +51,7 @@ class BoundKeyCondition:
         structure = self.program.key
         assert structure is not None
         if structure.error is not None:
-            raise validation(structure.error)
+            raise validation(message_text(structure.error, CURRENT_WORDING))
         values = self.values
         return resolve_key_condition(
             [
@@ -142,7 +142,7 @@ class ExpressionContext:
                 raise self._unused("ExpressionAttributeValues", self.values, used)
         for program in programs:
             if program.key is not None and program.key.error is not None:
-                raise validation(program.key.error)
+                raise validation(message_text(program.key.error, self.wording))
 
     def _bind(self, kind: str, text: str) -> tuple[Program, Values]:
         try:
@@ -164,10 +164,15 @@ class ExpressionContext:
         )
 
     def _value_error(self, name: str, error: ApiError) -> ApiError:
-        """What to raise for an invalid value; malformed keys of either map come first."""
+        """What to raise for an invalid value; malformed keys of either map come first.
+
+        Only the older layer of the service says which value it is.
+        """
         if error.type_name != "ValidationException":
             return error
         self._check_maps()
+        if self.wording == "2026":
+            return error
         return ExpressionError(
             f"ExpressionAttributeValues contains invalid value: {error.message} for key {name}"
         )

@@ -10,10 +10,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final, NamedTuple
 
+from hashrange.expr.errors import Message, Worded
 from hashrange.expr.tree import Tree
-
-MAX_CONDITIONS: Final = 8
-"""Four hash and four range attributes (DynamoDB Developer Guide, multi-attribute keys)."""
 
 _FLIPPED: Final = {"=": "=", "<": ">", "<=": ">=", ">": "<", ">=": "<="}
 _NAMES: Final = {
@@ -33,11 +31,18 @@ class KeyStructure(NamedTuple):
     """Conditions by attribute as (operator, numbers of the values), or what is wrong with them."""
 
     conditions: Mapping[str, tuple[str, tuple[int, ...]]]
-    error: str | None
+    error: Message | None
 
 
 class _RefusedError(Exception):
-    pass
+    def __init__(self, message: Message) -> None:
+        self.message = message
+
+
+def _named(rule: str) -> Worded:
+    """A rule about all key conditions, which only the older layer states without naming the parameter."""
+    text = f"KeyConditionExpressions {rule}"
+    return Worded(f"Invalid KeyConditionExpression: {text}", text)
 
 
 def key_structure(tree: Tree) -> KeyStructure:
@@ -46,9 +51,7 @@ def key_structure(tree: Tree) -> KeyStructure:
     try:
         _collect(tree, conditions)
     except _RefusedError as refused:
-        return KeyStructure({}, str(refused))
-    if len(conditions) > MAX_CONDITIONS:
-        return KeyStructure({}, "Conditions can be of length 1 or 2 only")
+        return KeyStructure({}, refused.message)
     return KeyStructure(conditions, None)
 
 
@@ -68,7 +71,7 @@ def _collect(tree: Tree, conditions: dict[str, tuple[str, tuple[int, ...]]]) -> 
         )
     name = _key_name(operands)
     if name in conditions:
-        raise _RefusedError("KeyConditionExpressions must only contain one condition per key")
+        raise _RefusedError(_named("must only contain one condition per key"))
     if operator == "between":
         operator = "BETWEEN"
     elif operands[0][0] != "path":
@@ -81,7 +84,7 @@ def _key_name(operands: tuple[Tree, ...]) -> str:
     name: str | None = None
     for operand in operands:
         if operand[0] == "size":
-            raise _RefusedError("KeyConditionExpressions cannot contain nested operations")
+            raise _RefusedError(_named("cannot contain nested operations"))
         if operand[0] != "path":
             continue
         if name is not None:
@@ -89,7 +92,7 @@ def _key_name(operands: tuple[Tree, ...]) -> str:
                 "Invalid condition in KeyConditionExpression: Multiple attribute names used in one condition"
             )
         if len(operand[1]) > 1:
-            raise _RefusedError("KeyConditionExpressions cannot have conditions on nested attributes")
+            raise _RefusedError(_named("cannot have conditions on nested attributes"))
         name = operand[1][0]
     if name is None:
         raise _RefusedError("Invalid condition in KeyConditionExpression: No key attribute specified")

@@ -67,10 +67,17 @@ def resolve_key_condition(
 ) -> KeyCondition:
     """The key condition that `conditions` make of a key schema; validation errors if they do not fit it."""
     named = {condition.attribute: condition for condition in conditions}
-    if len(hash_parts) == 1 and len(range_parts) <= 1:
+    single = len(hash_parts) == 1 and len(range_parts) <= 1
+    if single:
         common = _common_case(named, hash_parts[0], range_parts)
         if common is not None:
             return common
+    if len(named) > len(hash_parts) + len(range_parts):
+        raise validation(
+            f"The number of query conditions ({len(named)}) exceeds the number of key attributes "
+            f"defined in the schema ({len(hash_parts) + len(range_parts)})"
+        )
+    if single:
         _check_single(named, hash_parts[0], range_parts)
     else:
         _check_multiple(named, hash_parts, range_parts)
@@ -118,10 +125,6 @@ def _check_single(
     named: Mapping[str, Condition], hash_part: KeyAttribute, range_parts: Sequence[KeyAttribute]
 ) -> None:
     """The rules and texts of a key with one hash and at most one range attribute."""
-    if len(named) > 2:
-        raise validation("Conditions can be of length 1 or 2 only")
-    if len(named) > 1 and not range_parts:
-        raise validation("Query key condition not supported")
     for part in (hash_part, *range_parts):
         condition = named.get(part.name)
         if condition is None:

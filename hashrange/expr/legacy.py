@@ -1,8 +1,8 @@
 """The legacy conditional parameters, turned into the same trees and values as expressions.
 
 Expected, QueryFilter and ScanFilter give a `Bound`, KeyConditions give `Condition`s for
-`keycondition.resolve_key_condition`, and AttributeUpdates give a `BoundUpdate`. Their errors are plain
-validation errors with texts of their own. Enumerations (comparison operators, actions, AND and OR) have been
+`keycondition.resolve_key_condition`, and AttributeUpdates give a `BoundUpdate`. Their errors are
+`ExpressionError`s with texts of their own. Enumerations (comparison operators, actions, AND and OR) have been
 checked by the caller; values are validated and made canonical here.
 
 Where the old operators mean something else than the new ones: NE is true of a missing attribute, but
@@ -16,8 +16,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from hashrange.errors import invalid_parameter, validation
-from hashrange.expr.errors import CURRENT_WORDING, Wording
+from hashrange.expr.errors import CURRENT_WORDING, ExpressionError, Wording
 from hashrange.expr.keycondition import Condition
 from hashrange.expr.program import Bound, BoundUpdate, Program
 from hashrange.expr.tree import CONDITION, UPDATE, Tree
@@ -64,9 +63,9 @@ def check_conditional_operator(operator: str | None, conditions: Mapping[str, An
     if operator is None:
         return
     if not conditions:
-        raise validation("ConditionalOperator cannot be used without Filter or Expected")
+        raise ExpressionError("ConditionalOperator cannot be used without Filter or Expected")
     if len(conditions) == 1:
-        raise validation(
+        raise ExpressionError(
             "ConditionalOperator can only be used when Filter or Expected has two or more elements"
         )
 
@@ -109,7 +108,7 @@ def legacy_key_conditions(
         _check_arguments(operator, arguments, wording)
         result.append(Condition(name, _KEY_OPERATORS.get(operator, operator), arguments))
     if not 1 <= len(result) <= 2:
-        raise validation("Conditions can be of length 1 or 2 only")
+        raise ExpressionError("Conditions can be of length 1 or 2 only")
     return result
 
 
@@ -125,15 +124,15 @@ def legacy_update(
         value = update.get("Value")
         if value is None:
             if action != "DELETE":
-                raise invalid_parameter("Only DELETE action is allowed when no attribute value is specified")
+                raise _invalid("Only DELETE action is allowed when no attribute value is specified")
             actions.append(("remove", (name,)))
             continue
         normalise(value)
         [tag] = value
         if action == "DELETE" and tag not in _DELETED_TYPES:
-            raise invalid_parameter(f"DELETE action with value is not supported for the type {tag}")
+            raise _invalid(f"DELETE action with value is not supported for the type {tag}")
         if action == "ADD" and tag not in _ADDED_TYPES:
-            raise invalid_parameter(f"ADD action is not supported for the type {tag}")
+            raise _invalid(f"ADD action is not supported for the type {tag}")
         number = len(values)
         values.append(value)
         if action == "PUT":
@@ -211,7 +210,7 @@ def _expectation(name: str, expectation: Mapping[str, Any]) -> tuple[str, Sequen
     elif value is not None and exists is False:
         problem = "Value cannot be used when Exists is false"
     if problem is not None:
-        raise invalid_parameter(f"{problem} for Attribute: {name}")
+        raise _invalid(f"{problem} for Attribute: {name}")
     if operator is None:
         return ("EQ", [value]) if value is not None else ("NULL", [])
     return operator, [value] if value is not None else listed or []
@@ -224,18 +223,22 @@ def _check_arguments(operator: str, arguments: Sequence[AttributeValue], wording
         normalise(argument)
     fewest, most = _COUNTS.get(operator, _ONE_ARGUMENT)
     if not fewest <= len(arguments) <= most:
-        raise invalid_parameter(f"Invalid number of argument(s) for the {operator} ComparisonOperator")
+        raise _invalid(f"Invalid number of argument(s) for the {operator} ComparisonOperator")
     if not arguments:
         return
     [tag] = arguments[0]
     if any(tag not in argument for argument in arguments):
-        raise invalid_parameter("AttributeValues inside AttributeValueList must be of same type")
+        raise _invalid("AttributeValues inside AttributeValueList must be of same type")
     if tag not in _TYPES.get(operator, (tag,)):
-        raise invalid_parameter(f"ComparisonOperator {operator} is not valid for {tag} AttributeValue type")
+        raise _invalid(f"ComparisonOperator {operator} is not valid for {tag} AttributeValue type")
     if operator == "BETWEEN" and (compare(*arguments) or 0) > 0:
-        raise validation(
+        raise ExpressionError(
             "The BETWEEN condition was provided a range where the lower bound is greater than the upper bound"
         )
+
+
+def _invalid(problem: str) -> ExpressionError:
+    return ExpressionError(f"One or more parameter values were invalid: {problem}")
 
 
 def _normalise(wording: Wording) -> Any:

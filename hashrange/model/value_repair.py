@@ -238,7 +238,7 @@ def _check_value(value: dict[str, Any] | None, depth: int, classic: bool) -> Non
             _check_binaries(content, classic)
         elif tag == "L" or tag == "M":
             if depth + 1 >= MAX_DEPTH:
-                raise validation(_TOO_DEEP)
+                raise ShapeError(_TOO_DEEP)
             for element in content if tag == "L" else content.values():
                 _check_value(element, depth + 1, classic)
     if len(value) > 1:

@@ -17,6 +17,7 @@ from hashrange.expr import (
     compile_update,
 )
 from hashrange.expr.java_order import hash_set_order
+from hashrange.model.value import ShapeError
 
 
 def refused(names: Any = None, values: Any = None, *texts: tuple[str, str]) -> str:
@@ -105,16 +106,21 @@ def test_names_that_stand_for_nothing() -> None:
     ],
 )
 def test_invalid_values(value: Any, problem: str) -> None:
-    assert refused(None, {":ok": {"S": "x"}, ":b": value}) == (
-        f"ExpressionAttributeValues contains invalid value: {problem} for key :b"
-    )
+    values = {":ok": {"S": "x"}, ":b": value}
+    with pytest.raises(ApiError) as caught:
+        ExpressionContext(None, values)
+    assert caught.value.message == problem
+    with pytest.raises(ExpressionError) as wrapped:
+        ExpressionContext(None, values, "classic")
+    assert str(wrapped.value.message).startswith("ExpressionAttributeValues contains invalid value: ")
+    assert str(wrapped.value.message).endswith(" for key :b")
 
 
 def test_wording_of_values() -> None:
     values = {":b": {"SS": ["a", "a"]}}
     with pytest.raises(ExpressionError, match=r"\[a, a\] contains duplicates"):
         ExpressionContext(None, values, "classic")
-    with pytest.raises(ExpressionError, match=r'\["a", "a"\] contains duplicates'):
+    with pytest.raises(ShapeError, match=r'\["a", "a"\] contains duplicates'):
         ExpressionContext(None, values, "2026")
 
 

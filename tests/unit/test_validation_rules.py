@@ -247,7 +247,7 @@ CASES: list[tuple[str, dict[str, Any], str]] = [
 
 @pytest.mark.parametrize(("operation", "more", "answer"), CASES)
 def test_refused(operation: str, more: dict[str, Any], answer: str) -> None:
-    prefix = ONE if operation in ("PutItem", "UpdateItem") else ""
+    prefix = ONE if operation in ("PutItem", "UpdateItem", "DeleteItem") else ""
     assert text(operation, more) == prefix + answer
     classic = text(operation, more, "classic")
     if answer != VALUES_TEXT:

@@ -119,7 +119,7 @@ def test_a_wrong_conditional_operator() -> None:
     assert text("PutItem", put) == ONE + NEW_OPERATOR
     assert text("PutItem", put, "classic") == ONE + OLD_OPERATOR
     delete = {"TableName": "abc", "Key": KEY, "Expected": expected, "ConditionalOperator": "XOR"}
-    assert text("DeleteItem", delete) == NEW_OPERATOR
+    assert text("DeleteItem", delete) == ONE + NEW_OPERATOR
     query = {"TableName": "abc", "ConditionalOperator": "XOR", "Select": "hi"}
     assert text("Query", query) == NEW_OPERATOR
     assert text("Scan", {"TableName": "abc", "ConditionalOperator": "XOR"}) == ONE + OLD_OPERATOR
@@ -187,11 +187,11 @@ def test_enums_of_a_batch_of_writes_come_before_the_writes() -> None:
 
 @pytest.mark.parametrize("error", [ExpressionError("bad"), ShapeError("bad")])
 def test_faults_of_the_shape_get_the_prefix_of_the_operation(error: ApiError) -> None:
-    for operation in ("PutItem", "UpdateItem"):
+    for operation in ("PutItem", "UpdateItem", "DeleteItem"):
         prefixed = with_prefix(operation, error, "2026")
         assert (prefixed.type_name, prefixed.message) == ("ValidationException", ONE + "bad")
         assert with_prefix(operation, error, "classic") is error
-    for operation in ("GetItem", "DeleteItem", "Query", "Scan", "BatchWriteItem", "TransactWriteItems"):
+    for operation in ("GetItem", "BatchGetItem", "Query", "Scan", "BatchWriteItem", "TransactWriteItems"):
         assert with_prefix(operation, error, "2026") is error
     assert error.message == "bad"
 

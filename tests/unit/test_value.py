@@ -333,7 +333,7 @@ def test_more_levels_are_refused(kind: str, levels: int) -> None:
             rules.normalise_value(nested(levels, kind, {"S": "leaf"}))
         for error in (in_item.value, alone.value):
             assert (error.type_name, error.message) == ("ValidationException", NESTING)
-            assert not isinstance(error, ShapeError)
+            assert isinstance(error, ShapeError)
 
 
 def test_the_depth_of_a_value_counts_what_it_stands_in() -> None:

@@ -25,6 +25,10 @@ from hashrange_router.http.request import Request
 JSON_TYPES = frozenset((b"application/x-amz-json-1.0", b"application/json"))
 
 
+def _as_it_is(request: dict[str, Any], error: ApiError) -> ApiError:
+    return error
+
+
 @dataclass(frozen=True, slots=True)
 class OperationEntry:
     """One supported operation: its checks, compiled once, and its handler."""
@@ -33,6 +37,8 @@ class OperationEntry:
     validate: Callable[[dict[str, Any]], None]
     handle: Callable[[Call, dict[str, Any]], Operation]
     finish_error: Callable[[str, ApiError], ApiError]
+    reconsider: Callable[[dict[str, Any], ApiError], ApiError] = _as_it_is
+    """What a request has been refused with before any message was sent, and what to answer instead."""
 
 
 class SystemPages(Protocol):
@@ -88,7 +94,7 @@ class Dispatcher:
             entry.validate(document)
         except ApiError as error:
             if entry is not None:
-                error = entry.finish_error(entry.name, error)
+                error = entry.finish_error(entry.name, entry.reconsider(document, error))
             self._refuse(request, entry, error, started)
             return
         call = Call(entry.name, request, self._transport, self._finish)
@@ -97,6 +103,9 @@ class Dispatcher:
         self.in_flight += 1
         try:
             operation = entry.handle(call, document)
+        except ApiError as error:
+            self._finish(call, entry.reconsider(document, error))
+            return
         except Exception as error:
             self._finish(call, error)
             return

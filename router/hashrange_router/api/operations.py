@@ -7,10 +7,11 @@ does for names it does not know; `hashrange api` prints which are.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 from hashrange.errors import ApiError
-from hashrange_router.api import rules_batch, rules_item, rules_query
+from hashrange_router.api import deep, rules_batch, rules_item, rules_query
 from hashrange_router.api.batch import BatchOperations
 from hashrange_router.api.context import RouterContext
 from hashrange_router.api.control import TableOperations
@@ -73,7 +74,7 @@ def entries(context: RouterContext) -> dict[bytes, OperationEntry]:
         "BatchWriteItem": batch.batch_write_item,
         **TableOperations(context).handlers(),
     }
-    validation = Validation(wording=context.wording)
+    validation, classic = Validation(wording=context.wording), Validation(wording="classic")
 
     def finish_error(operation: str, error: ApiError) -> ApiError:
         return with_prefix(operation, error, context.wording)
@@ -86,7 +87,11 @@ def entries(context: RouterContext) -> dict[bytes, OperationEntry]:
             if service_model().operations[name].service == "dynamodb"
             else ("DynamoDBStreams_20120810")
         )
-        found[f"{prefix}.{name}".encode()] = OperationEntry(name, validate, handler, finish_error)
+        entry = OperationEntry(name, validate, handler, finish_error)
+        if name in deep.VALUE_CHECKS and context.wording == "2026":
+            older = _checked(classic.compile_validator(name), CHECKS[name], "classic")
+            entry = replace(entry, reconsider=deep.older_answer(name, older))
+        found[f"{prefix}.{name}".encode()] = entry
     return found
 
 

@@ -1,8 +1,8 @@
 """The two wordings of the real service's validation errors, and the prefix by which they differ most.
 
 In 2026 the service began to answer from a new validation layer. `"2026"` is its wording and the default;
-`"classic"` is the one before, kept for users whose tests pin it. In the new wording PutItem and UpdateItem
-report every fault of the request's shape behind `1 validation error detected: `; errors that depend on the
+`"classic"` is the one before, kept for users whose tests pin it. In the new wording PutItem, UpdateItem and
+DeleteItem report every fault of the request's shape behind `1 validation error detected: `; errors that depend on the
 table, and those of the other operations, are bare in both. Source: observed behaviour of the real service.
 """
 
@@ -17,7 +17,7 @@ from hashrange.model.shape_error import ShapeError
 __all__ = ["ONE_ERROR", "PREFIXED_OPERATIONS", "Wording", "rejection", "with_prefix"]
 
 ONE_ERROR: Final = "1 validation error detected: "
-PREFIXED_OPERATIONS: Final = frozenset({"PutItem", "UpdateItem"})
+PREFIXED_OPERATIONS: Final = frozenset({"PutItem", "UpdateItem", "DeleteItem"})
 
 
 def rejection(operation: str, message: str, wording: Wording) -> ApiError:
