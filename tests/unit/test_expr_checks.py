@@ -266,6 +266,7 @@ def test_functions_that_need_a_path() -> None:
         ("attribute_type(ab.bc[1].#a, ab.bc[1].a)", "attribute_type", "[ab, bc, [1], a]"),
         ("begins_with(ab.bc[1].a, ab.bc[1].#a)", "begins_with", "[ab, bc, [1], a]"),
         ("a BETWEEN b AND a", "BETWEEN", "[a]"),
+        ("a BETWEEN a AND b", "BETWEEN", "[a]"),
         ("a IN (b, a)", "IN", "[a]"),
     ],
 )

@@ -242,6 +242,9 @@ def test_arguments_that_do_not_go_together() -> None:
     )
     assert bound is not None
     assert bound.matches(ITEM)
+    twice = {"a": {"ComparisonOperator": "EQ", "AttributeValueList": [{"SS": ["x", "x"]}]}}
+    assert '["x", "x"] contains duplicates' in message(legacy_filter, twice, None, "2026")
+    assert "[x, x] contains duplicates" in message(legacy_filter, twice, None, "classic")
     # Values come before their number.
     assert refused("EQ", {"N": "1"}, {"N": "x"}).startswith(
         "The parameter cannot be converted to a numeric value"
