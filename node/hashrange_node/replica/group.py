@@ -182,6 +182,7 @@ class Driver:
         self._durable_position = 0
         self._queued = 0
         self._scheduled = False
+        self._syncing = False
         self._on_idle: list[Callable[[], object]] = []
         self._unapplied = False
 
@@ -214,11 +215,13 @@ class Driver:
         """Take an entry into this tick's batch."""
         self._pending.append(proposal)
         self._queued += 1
-        if not self._scheduled:
+        if not self._scheduled and not self._syncing:
             self._scheduled = True
             self._call_soon(self._flush)
 
     def _flush(self) -> None:
+        """Append what is pending and sync it. While a sync runs nothing is appended: what comes meanwhile
+        would have to wait for the next sync anyway, and makes one larger batch then."""
         self._scheduled = False
         batch = self._pending
         if not batch:
@@ -231,6 +234,7 @@ class Driver:
             self._reject(batch, f"The disk is full: {error}")
             return
         self._inflight.append((position, batch))
+        self._syncing = True
         log.sync(position, self._durable)
 
     def _reject(self, batch: list[Proposal], reason: str) -> None:
@@ -249,8 +253,11 @@ class Driver:
         self._tell_idle()
 
     def _durable(self, position: int) -> None:
+        self._syncing = False
         if position > self._durable_position:
             self._durable_position = position
+        if self._pending and not self._scheduled:
+            self._flush()  # the next sync runs while this batch is applied and answered
         if not self._unapplied:
             self._apply_ready()
 
