@@ -188,7 +188,9 @@ def test_refused(text: str, message: str) -> None:
 
 
 def test_a_second_condition_on_a_hash_only_key() -> None:
-    refused = "The number of query conditions (2) exceeds the number of key attributes defined in the schema (1)"
+    refused = (
+        "The number of query conditions (2) exceeds the number of key attributes defined in the schema (1)"
+    )
     assert error("pk = :p AND sk = :s", PK, []) == refused
     assert error("y = :p AND z = :p", PK, []) == refused
 
