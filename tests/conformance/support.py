@@ -75,7 +75,7 @@ def invalid(text: object) -> tuple[str, object]:
 
 
 def prefixed(text: str) -> tuple[str, object]:
-    """A ValidationException with the prefix of one detected error (PutItem and UpdateItem, 2026 wording)."""
+    """A ValidationException with the prefix of one detected error (the writes, 2026 wording)."""
     return "ValidationException", PREFIX + text
 
 

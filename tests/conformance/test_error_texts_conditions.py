@@ -1,7 +1,8 @@
 """Texts of refused condition expressions: syntax errors, names, values, operands, functions.
 
-Every case goes through DeleteItem, whose texts carry no prefix; one test shows the prefix of PutItem and
-UpdateItem and the other expression kinds. No item needs to exist: an expression is refused before any lookup.
+Every case goes through DeleteItem, whose texts carry the prefix of one detected error, as PutItem's and
+UpdateItem's do; one test shows that reads have none. No item needs to exist: an expression is refused before
+any lookup. Clauses are checked in the order they are written, and the first problem is reported.
 """
 
 from __future__ import annotations
@@ -12,7 +13,19 @@ from typing import Any
 
 import pytest
 
-from tests.conformance.support import Containing, error, invalid, n, not_found, prefixed, s, table, unique
+from tests.conformance.support import (
+    PREFIX,
+    Containing,
+    OneOf,
+    error,
+    invalid,
+    n,
+    not_found,
+    prefixed,
+    s,
+    table,
+    unique,
+)
 
 VALUES: dict[str, Any] = {
     ":v": s("x"),
@@ -26,6 +39,8 @@ VALUES: dict[str, Any] = {
     ":bad": s("STRING"),
     ":S": s("S"),
 }
+
+START = PREFIX + "Invalid ConditionExpression: "
 
 SYNTAX = [
     ("a =", "<EOF>", "="),
@@ -78,6 +93,15 @@ MISPLACED = "The function is not allowed to be used this way in an expression; f
 COUNT = "Incorrect number of operands for operator or function; operator or function: "
 TYPE = "Incorrect operand type for operator or function; "
 
+
+def order_type(operator: str, kind: str) -> OneOf:
+    """A literal that has no order; the recordings differ in how they name the operator."""
+    return OneOf(
+        f"{TYPE}operator: {operator}, operand type: {kind}",
+        f"{TYPE}operator or function: {operator}, operand type: {kind}",
+    )
+
+
 MEANING: list[tuple[str, object]] = [
     ("", "The expression can not be empty;"),
     ("((a = :v))", "The expression has redundant parentheses;"),
@@ -106,11 +130,11 @@ MEANING: list[tuple[str, object]] = [
     ("attribute_exists(a, b)", COUNT + "attribute_exists, number of operands: 2"),
     ("size(a, b) = :n", COUNT + "size, number of operands: 2"),
     ("contains(a)", COUNT + "contains, number of operands: 1"),
-    ("a < :m", TYPE + "operator: <, operand type: M"),
-    ("a <= :nul", TYPE + "operator: <=, operand type: NULL"),
-    ("a > :ss", TYPE + "operator: >, operand type: SS"),
-    ("a >= :l", TYPE + "operator: >=, operand type: L"),
-    ("a < :b", TYPE + "operator: <, operand type: BOOL"),
+    ("a < :m", order_type("<", "M")),
+    ("a <= :nul", order_type("<=", "NULL")),
+    ("a > :ss", order_type(">", "SS")),
+    ("a >= :l", order_type(">=", "L")),
+    ("a < :b", order_type("<", "BOOL")),
     ("a BETWEEN :b AND :b", Containing(TYPE, "BETWEEN, operand type: BOOL")),
     ("begins_with(a, :n)", TYPE + "operator or function: begins_with, operand type: N"),
     ("begins_with(a, :m)", TYPE + "operator or function: begins_with, operand type: M"),
@@ -190,15 +214,15 @@ def refusal(client: Any, name: str, expression: str, **more: Any) -> tuple[str, 
 def test_syntax(client: Any, name: str, expression: str, token: str, near: str) -> None:
     code, message = refusal(client, name, expression)
     assert code == "ValidationException"
-    assert message.startswith(f'Invalid ConditionExpression: Syntax error; token: "{token}", near: "{near}')
+    assert message.startswith(f'{START}Syntax error; token: "{token}", near: "{near}')
 
 
 @pytest.mark.parametrize(("expression", "text"), MEANING)
 def test_meaning(client: Any, name: str, expression: str, text: object) -> None:
     code, message = refusal(client, name, expression)
     assert code == "ValidationException"
-    assert message.startswith("Invalid ConditionExpression: ")
-    assert message.removeprefix("Invalid ConditionExpression: ") == text
+    assert message.startswith(START)
+    assert message.removeprefix(START) == text
 
 
 @pytest.mark.parametrize(
@@ -218,16 +242,20 @@ def test_accepted(client: Any, name: str, expression: str) -> None:
 @pytest.mark.parametrize(
     ("expression", "first"),
     [
-        ("((status = :v)) AND", "Syntax error"),
         ("((status = :v))", "The expression has redundant parentheses"),
         ("status = #x", "Attribute name is a reserved keyword"),
-        ("a = :nope AND b = #x", "An expression attribute name used in the document path is not defined"),
-        ("begins_with(a) AND b = :nope", "An expression attribute value used in expression is not defined"),
+        ("#x = :nope", "An expression attribute name used in the document path is not defined"),
+        (
+            "begins_with(a, :nope) AND a < :m",
+            "An expression attribute value used in expression is not defined",
+        ),
+        ("begins_with(a, :n) AND a = :nope", "Incorrect operand type for operator or function"),
+        ("begins_with(a) AND b = :nope", "Incorrect number of operands for operator or function"),
     ],
 )
 def test_order_of_checks(client: Any, name: str, expression: str, first: str) -> None:
     message = refusal(client, name, expression)[1]
-    assert message.startswith("Invalid ConditionExpression: " + first)
+    assert message.startswith(START + first)
 
 
 UNUSED = "Value provided in ExpressionAttribute{} unused in expressions: keys: {{{}}}"
@@ -235,11 +263,11 @@ UNUSED = "Value provided in ExpressionAttribute{} unused in expressions: keys: {
 
 def test_unused_values_and_names(client: Any, name: str) -> None:
     values = {":v": s("x"), ":z": s("y")}
-    assert refusal(client, name, "a = :v", ExpressionAttributeValues=values) == invalid(
+    assert refusal(client, name, "a = :v", ExpressionAttributeValues=values) == prefixed(
         UNUSED.format("Values", ":z")
     )
     names = {"#q": "z"}
-    assert refusal(client, name, "a = :v", ExpressionAttributeNames=names) == invalid(
+    assert refusal(client, name, "a = :v", ExpressionAttributeNames=names) == prefixed(
         UNUSED.format("Names", "#q")
     )
     values[":zz"] = n(1)
@@ -274,14 +302,14 @@ def test_bad_placeholders(client: Any, name: str, more: dict[str, Any], text: st
         ConditionExpression="attribute_exists(a)",
         **more,
     )
-    assert refused == invalid(text)
+    assert refused == prefixed(text)
 
 
 def test_without_any_expression(client: Any, name: str) -> None:
     key = {"p": s("x")}
     text = "ExpressionAttributeNames can only be specified when using expressions"
     names = {"TableName": name, "ExpressionAttributeNames": {"#a": "a"}}
-    assert error(client.delete_item, Key=key, **names) == invalid(text)
+    assert error(client.delete_item, Key=key, **names) == prefixed(text)
     assert error(client.get_item, Key=key, **names) == invalid(text)
     assert error(client.put_item, Item=key, **names) == prefixed(text)
     assert error(client.update_item, Key=key, **names) == prefixed(text)
@@ -289,17 +317,15 @@ def test_without_any_expression(client: Any, name: str) -> None:
     values = {"TableName": name, "ExpressionAttributeValues": {":a": s("a")}}
     assert error(client.put_item, Item=key, **values) == prefixed(text)
     assert error(client.update_item, Key=key, **values) == prefixed(text)
-    code, message = error(client.delete_item, Key=key, **values)
-    assert code == "ValidationException"
-    assert message.startswith(text)
+    assert error(client.delete_item, Key=key, **values) == prefixed(text)
 
 
-def test_put_and_update_carry_the_prefix(client: Any, name: str) -> None:
+def test_only_writes_carry_the_prefix(client: Any, name: str) -> None:
     text = 'Invalid ConditionExpression: Syntax error; token: "<EOF>", near: "a"'
     key = {"p": s("x")}
     assert error(client.put_item, TableName=name, Item=key, ConditionExpression="a") == prefixed(text)
     assert error(client.update_item, TableName=name, Key=key, ConditionExpression="a") == prefixed(text)
-    assert error(client.delete_item, TableName=name, Key=key, ConditionExpression="a") == invalid(text)
+    assert error(client.delete_item, TableName=name, Key=key, ConditionExpression="a") == prefixed(text)
     text = text.replace("Condition", "Filter")
     assert error(client.scan, TableName=name, FilterExpression="a") == invalid(text)
     query = {"KeyConditionExpression": "p = :v", "ExpressionAttributeValues": {":v": s("x")}}
@@ -330,7 +356,7 @@ def test_expressions_and_legacy_parameters_do_not_mix(client: Any, name: str) ->
     assert error(client.put_item, Item=key, **condition) == prefixed(
         MIX % ("Expected", "ConditionExpression")
     )
-    assert error(client.delete_item, Key=key, **condition) == invalid(
+    assert error(client.delete_item, Key=key, **condition) == prefixed(
         MIX % ("Expected", "ConditionExpression")
     )
     assert error(

@@ -89,7 +89,7 @@ UPDATES: list[tuple[str, object]] = [
     ("SET a = :v + :n", TYPE + "operator or function: +, operand type: S"),
     ("SET a = :n - :ss", TYPE + "operator or function: -, operand type: SS"),
     ("ADD a :v", Containing(TYPE + "operator: ADD, operand type: STRING")),
-    ("ADD a :b", Containing(TYPE + "operator: ADD, operand type: BOOLEAN")),
+    ("ADD a :b", Containing(TYPE + "operator: ADD, operand type: BOOL")),
     ("ADD a :l", Containing(TYPE + "operator: ADD, operand type: LIST")),
     ("ADD a :m", Containing(TYPE + "operator: ADD, operand type: MAP")),
     ("ADD a :nul", Containing(TYPE + "operator: ADD, operand type: NULL")),

@@ -131,17 +131,13 @@ def test_query_filter_on_keys(client: Any, name: str) -> None:
     )
 
 
-def test_key_conditions_with_a_filter_expression_do_not_mix(client: Any, name: str) -> None:
-    refused = error(
-        client.query,
+def test_key_conditions_may_go_with_a_filter_expression(client: Any, name: str) -> None:
+    found = client.query(
         TableName=name,
         KeyConditions={"p": condition("EQ", s("x"))},
-        FilterExpression="attribute_exists(v)",
+        FilterExpression="attribute_exists(odd)",
     )
-    assert refused == (
-        "ValidationException",
-        Containing("Can not use both expression and non-expression parameters"),
-    )
+    assert column(found["Items"], "r") == ["1", "3", "5", "7", "9"]
 
 
 COUNT = (

@@ -68,7 +68,7 @@ CASES: dict[str, tuple[dict[str, Any], tuple[str, ...]]] = {
     ),
     "the same attribute twice": (
         change(KeySchema=[hash_key("p"), range_key("p")], AttributeDefinitions=definitions("p")),
-        ("Both the Hash Key and the Range Key element in the KeySchema have the same name",),
+        ("KeySchema",),
     ),
     "an undefined key": (
         change(AttributeDefinitions=definitions("p,x")),

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from tests.conformance.raw import Raw
-from tests.conformance.support import Containing, error, n, prefixed, s, table, unique
+from tests.conformance.support import Containing, error, invalid, n, prefixed, s, table, unique
 
 INVALID = "One or more parameter values were invalid: "
 SERIALIZATION = "com.amazon.coral.service#SerializationException"
@@ -84,6 +84,46 @@ def test_the_members_of_a_duplicate_set_are_quoted(client: Any, name: str) -> No
     # the local oracle differs: it words this as the service did before 2026
     assert error(client.put_item, TableName=name, Item={"p": s("x"), "v": {"SS": ["a", "a"]}}) == prefixed(
         INVALID + 'Input collection ["a", "a"] contains duplicates.'
+    )
+
+
+@pytest.mark.parametrize(
+    ("value", "newer", "older"),
+    [
+        (
+            {"SS": ["b", "a", "b"]},
+            INVALID + 'Input collection ["a", "b", "b"] contains duplicates.',
+            INVALID + "Input collection [b, a, b] contains duplicates.",
+        ),
+        (
+            {"BS": [b"\xff", b"\x00", b"\x00"]},
+            INVALID + 'Input collection ["AA==","/w==","AA=="]of type BS contains duplicates.',
+            INVALID + "Input collection [/w==, AA==, AA==]of type BS contains duplicates.",
+        ),
+        (
+            {"NS": ["2", "1", "2"]},
+            INVALID + "Input collection contains duplicates.",
+            "Input collection contains duplicates",
+        ),
+    ],
+)
+def test_duplicates_by_operation(
+    client: Any, name: str, value: dict[str, Any], newer: str, older: str
+) -> None:
+    """The writes of one item name the repeat in order, behind the prefix; Query is bare; batches are older."""
+    item = {"p": s("x"), "v": value}
+    assert error(client.put_item, TableName=name, Item=item) == prefixed(newer)
+    assert error(client.delete_item, TableName=name, Key={"p": value}) == prefixed(newer)
+    assert error(client.get_item, TableName=name, Key={"p": value}) == invalid(newer)
+    values = {":p": s("x"), ":v": value}
+    query = {
+        "KeyConditionExpression": "p = :p",
+        "FilterExpression": "v = :v",
+        "ExpressionAttributeValues": values,
+    }
+    assert error(client.query, TableName=name, **query) == invalid(newer)
+    assert error(client.batch_write_item, RequestItems={name: [{"PutRequest": {"Item": item}}]}) == invalid(
+        older
     )
 
 
