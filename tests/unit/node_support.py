@@ -119,6 +119,11 @@ class Bench:
         self.scheduler.run()
         return self.schema(name)
 
+    def tick_until_applied(self) -> None:
+        """Run just until nothing is queued: what follows from the applied entries has not run yet."""
+        while self.node.driver.queued:
+            self.scheduler.tick()
+
     def schema(self, name: str = "Things") -> TableSchema:
         return self.node.catalogue.schemas[name]
 

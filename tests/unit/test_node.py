@@ -86,8 +86,22 @@ def test_all_writes_of_a_tick_share_one_append() -> None:
     bench.log.append = lambda entries: (appended.append(len(entries)), original(entries))[1]  # type: ignore[method-assign]
     for number in range(10):
         bench.put({"pk": {"S": str(number)}})
-    bench.scheduler.tick()
+    bench.tick_until_applied()
     assert appended == [10]
+
+
+def test_a_batch_gathers_what_arrives_in_the_ticks_behind_each_other_but_not_for_ever() -> None:
+    bench = Bench()
+    bench.create()
+    appended: list[int] = []
+    original = bench.log.append
+    bench.log.append = lambda entries: (appended.append(len(entries)), original(entries))[1]  # type: ignore[method-assign]
+    for number in range(12):
+        bench.put({"pk": {"S": str(number)}})
+        bench.scheduler.tick()
+    bench.tick_until_applied()
+    assert sum(appended) == 12
+    assert 2 <= len(appended) <= 3
 
 
 def test_a_full_log_refuses_the_batch_and_forgets_its_effects() -> None:

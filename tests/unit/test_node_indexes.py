@@ -73,7 +73,7 @@ def test_moves_and_deletes_follow() -> None:
 def test_a_queued_change_survives_a_restart() -> None:
     bench = indexed_bench()
     bench.put(thing("a", "x"))
-    bench.scheduler.tick()  # applied and queued, not delivered
+    bench.tick_until_applied()
     assert queued(bench) == 1
     again = Bench(engine=bench.engine)
     again.scheduler.run()
@@ -88,7 +88,7 @@ def test_repeated_delivery_changes_nothing() -> None:
     bench.put(thing("a", "y"))
     bench.put(thing("b", "x"))
     delete(bench, "b")
-    bench.scheduler.tick()
+    bench.tick_until_applied()
     untrimmed = list(bench.engine.scan(b"Q", b"R"))
     assert len(untrimmed) == 4
     bench.scheduler.run()
@@ -102,7 +102,7 @@ def test_repeated_delivery_changes_nothing() -> None:
 def test_an_older_change_never_replaces_a_newer_entry() -> None:
     bench = indexed_bench()
     bench.put({**thing("a", "x"), "v": {"N": "1"}})
-    bench.scheduler.tick()
+    bench.tick_until_applied()
     old = list(bench.engine.scan(b"Q", b"R"))
     bench.scheduler.run()
     bench.put({**thing("a", "x"), "v": {"N": "2"}})

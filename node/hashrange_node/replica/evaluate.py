@@ -22,8 +22,6 @@ from hashrange_node.replica.effects import Count, Effects, Mutation
 from hashrange_node.replica.secondary import apply_secondary, expiry_of
 
 HEADER = records.HEADER_SIZE
-SMALL_ITEM = 40_000
-FEW_PATHS = 4
 
 
 def evaluate(
@@ -181,7 +179,7 @@ def _update(
 
 
 def _updated_size(write: WriteItem, old: Item | None, new: Item, old_size: int) -> int:
-    """The size of the updated item, measured only where the update can have changed it; checks the limits."""
+    """The size of the updated item, measured only where the update can have changed it; checks the limit."""
     update = write.update
     if update is None:
         return item_size(new)
@@ -196,11 +194,7 @@ def _updated_size(write: WriteItem, old: Item | None, new: Item, old_size: int) 
                     size -= value_size(before) + len(head.encode())
                 if after is not None:
                     size += value_size(after) + len(head.encode())
-    # What the update writes counts each path's names and value, at most the whole item: a few paths into a
-    # small item cannot come near the limit.
-    if size > SMALL_ITEM or len(update.paths) > FEW_PATHS:
-        check_update_size(size)
-        check_update_size(update.write_size(new))
+    check_update_size(size)
     return size
 
 
