@@ -66,7 +66,7 @@ class BoundKeyCondition:
 class ExpressionContext:
     """Compiles the expressions of one request. All errors are `ExpressionError`s unless said otherwise."""
 
-    __slots__ = ("_programs", "names", "values", "wording")
+    __slots__ = ("_programs", "_values_size", "names", "values", "wording")
 
     def __init__(
         self,
@@ -83,6 +83,7 @@ class ExpressionContext:
         self.values = values
         self.wording: Wording = wording
         self._programs: list[Program] = []
+        self._values_size = 0
         if names is not None and not names:
             raise ExpressionError("ExpressionAttributeNames must not be empty")
         if values is None:
@@ -91,11 +92,13 @@ class ExpressionContext:
             self._check_names()
             raise ExpressionError("ExpressionAttributeValues must not be empty")
         normalise = CURRENT.normalise_value if wording == "2026" else CLASSIC.normalise_value
+        size = 0
         for name, value in values.items():
             try:
-                normalise(value)
+                size += normalise(value)
             except ApiError as error:
                 raise self._value_error(name, error) from None
+        self._values_size = size
 
     def condition(self, text: str) -> Bound:
         """A ConditionExpression."""
@@ -107,7 +110,7 @@ class ExpressionContext:
 
     def update(self, text: str) -> BoundUpdate:
         """An UpdateExpression."""
-        return BoundUpdate(*self._bind(UPDATE, text))
+        return BoundUpdate(*self._bind(UPDATE, text), self._values_size)
 
     def projection(self, text: str) -> Projection:
         """A ProjectionExpression."""

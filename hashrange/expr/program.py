@@ -30,7 +30,7 @@ from hashrange.expr.tokens import references
 from hashrange.expr.tree import KEY_CONDITION, PROJECTION, UPDATE, Path, Tree, as_tuples
 from hashrange.expr.update import UpdatePlan, UpdateResult, check_updated_keys
 from hashrange.expr.words import check_words
-from hashrange.model.value import AttributeValue, Item
+from hashrange.model.value import MAX_ITEM_SIZE, AttributeValue, Item, check_update_size, value_size
 
 # Expressions that people write are short; a few programs generate long ones, which cost more memory.
 _SHORT_TEXT: Final = 512
@@ -212,10 +212,12 @@ class Bound:
 class BoundUpdate:
     """An update with the values of a request."""
 
-    __slots__ = ("plan", "program", "values")
+    __slots__ = ("plan", "program", "values", "values_size")
 
-    def __init__(self, program: Program, values: Values) -> None:
+    def __init__(self, program: Program, values: Values, values_size: int | None = None) -> None:
+        """`values_size` is the bytes of all values together, None where the statement is not measured."""
         assert program.plan is not None
+        self.values_size = values_size
         self.program = program
         self.values = values
         self.plan = program.plan
@@ -238,9 +240,12 @@ class BoundUpdate:
         """A validation error if the update names an attribute of the primary key."""
         check_updated_keys(self.plan.heads, key_names)
 
-    def write_size(self, new_item: Item) -> int:
-        """Bytes that UpdateItem holds against the item size limit (see `UpdatePlan.write_size`)."""
-        return self.plan.write_size(new_item)
+    def check_charge(self) -> None:
+        """A validation error if the statement counts more than an item may (see `update_charge`)."""
+        fixed, uses = self.plan.charge
+        size = self.values_size
+        if size is not None and fixed + size * len(uses) > MAX_ITEM_SIZE:
+            check_update_size(fixed + sum(value_size(self.values[number]) for number in uses))
 
     def assigned_values(self) -> list[tuple[str, AttributeValue]]:
         """Top-level attributes that the update sets, or adds to, with values known beforehand.

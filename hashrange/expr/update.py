@@ -13,20 +13,14 @@ from collections.abc import Mapping, Sequence
 from typing import Any, TypeAlias
 
 from hashrange.errors import ApiError, invalid_parameter, validation
-from hashrange.expr.paths import Values, value_at
+from hashrange.expr.paths import Values
 from hashrange.expr.tree import Path, Tree
+from hashrange.expr.update_charge import charge_of
 from hashrange.expr.update_values import Act, add_action, compile_value, delete_action
-from hashrange.model.value import MAX_DEPTH, AttributeValue, Item, value_size
+from hashrange.model.value import MAX_DEPTH, AttributeValue, Item
 
 # A place of the tree: (name or position, its action or None, the places inside it or None).
 _Places: TypeAlias = list[tuple[Any, Act | None, Any]]
-
-_UPDATE_COST = 3
-_WRITE_COST = 19
-_CLEAR_COST = 2
-_ELEMENT_WRITE_COST = 1
-# A map or list counts 3 bytes and 1 for each element (model: value sizes).
-_CONTAINER_COST = 4
 
 
 class UpdateResult:
@@ -43,17 +37,17 @@ class UpdatePlan:
     """A compiled update: immutable, shared by all requests with the same expression.
 
     `paths` are the targets in the order written, `heads` their top-level attributes; `creates` tells whether
-    the update makes an item where there is none (REMOVE and DELETE alone do not).
+    the update makes an item where there is none (REMOVE and DELETE alone do not), `charge` what its statement
+    counts against the limit on the size of an item.
     """
 
-    __slots__ = ("_clears", "_flat", "_places", "_written", "creates", "heads", "paths")
+    __slots__ = ("_flat", "_places", "charge", "creates", "heads", "paths")
 
     def __init__(self, tree: Tree) -> None:
         self.paths: tuple[Path, ...] = tuple(action[1] for action in tree)
         self.heads = frozenset(str(path[0]) for path in self.paths)
-        self._written = tuple(action[1] for action in tree if action[0] in _WRITING)
-        self._clears = len(self.paths) - len(self._written)
-        self.creates = bool(self._written)
+        self.creates = any(action[0] in _WRITING for action in tree)
+        self.charge = charge_of(tree)
         self._places = _places(tree)
         # Top-level targets only, which is the common case: no tree to walk.
         self._flat = all(inner is None for _, _, inner in self._places)
@@ -85,23 +79,6 @@ class UpdatePlan:
         if not self.creates:
             return UpdateResult(None, self.paths)
         return UpdateResult(self.run(dict(key), values), self.paths)
-
-    def write_size(self, new_item: Item) -> int:
-        """Bytes that UpdateItem measures against the item size limit, besides those of the item itself.
-
-        Not the item but what the update writes: names and values of the places it sets or adds to, 3 bytes
-        for the update, 19 for each action that writes (20 into a list) and 2 for each that only takes away;
-        keys and attributes left alone do not count. Transactions measure only the item. Source: observed
-        behaviour of the real service.
-        """
-        size = _UPDATE_COST + _WRITE_COST * len(self._written) + _CLEAR_COST * self._clears
-        for path in self._written:
-            value = value_at(new_item, path)
-            size += value_size(value) if value is not None else 0
-            size += _CONTAINER_COST * (len(path) - 1)
-            for step in path:
-                size += len(step.encode()) if isinstance(step, str) else _ELEMENT_WRITE_COST
-        return size
 
 
 _WRITING = frozenset({"set", "add", "legacy_add"})

@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-
-from hashrange.errors import ApiError, serialization, validation
 from hashrange_router.api.deep import VALUE_CHECKS, is_deep, older_answer
 from hashrange_router.api.validate import Validation
+
+from hashrange.errors import ApiError, serialization, validation
 
 KEY = {"pk": {"S": "a"}}
 NESTING = (

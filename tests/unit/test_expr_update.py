@@ -258,27 +258,6 @@ def test_touched_paths() -> None:
     assert "s" not in touched_attributes(result.new_item, result.touched)
 
 
-def test_write_size() -> None:
-    def size(text: str, values: Any = None, item: Any = ITEM) -> int:
-        update = compile_update(text, None, values)
-        return update.write_size(update.apply(item, KEY).new_item)
-
-    value = {":v": {"S": "x" * 100}}
-    assert size("SET b = :v", dict(value)) == 3 + 19 + 1 + 100
-    assert size("SET b = :v, cc = n", dict(value)) == 3 + 2 * 19 + 1 + 100 + 2 + 2
-    assert size("SET b = :v REMOVE n", dict(value)) == 3 + 19 + 2 + 1 + 100
-    assert size("DELETE tags :v", {":v": {"SS": ["b"]}}) == 3 + 2
-    assert size("ADD tags :v", {":v": {"SS": ["e"]}}) == 3 + 19 + 4 + 3
-    # As much as setting the whole document, and one byte more through a position.
-    document = {"pk": {"S": "k"}, "d": {"M": {"leaf": {"S": ""}}}, "e": {"L": [{"S": ""}]}}
-    assert size("SET d.leaf = :v", dict(value), document) == size(
-        "SET d = :w", {":w": {"M": {"leaf": value[":v"]}}}, document
-    )
-    assert size("SET e[0] = :v", dict(value), document) == 1 + size(
-        "SET e = :w", {":w": {"L": [value[":v"]]}}, document
-    )
-
-
 def test_assigned_values() -> None:
     update = compile_update(
         "SET a = :v, b = n + :n, c = s, d.e = :v ADD f :n REMOVE g",

@@ -116,6 +116,7 @@ class ItemOperations:
         encoded = encode_key(table, key)
         if update is not None:
             expressions.check_update_keys(update, table)
+            update.check_charge()
         if condition is not None:
             expressions.check_scalar(condition.program.nested_heads, table)
         write = WriteItem(table.partition_for(encoded).id, EPOCH, wire.UPDATE, encoded)
