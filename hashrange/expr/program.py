@@ -30,7 +30,7 @@ from hashrange.expr.tokens import references
 from hashrange.expr.tree import KEY_CONDITION, PROJECTION, UPDATE, Path, Tree, as_tuples
 from hashrange.expr.update import UpdatePlan, UpdateResult, check_updated_keys
 from hashrange.expr.words import check_words
-from hashrange.model.value import MAX_ITEM_SIZE, AttributeValue, Item, check_update_size, value_size
+from hashrange.model.value import AttributeValue, Item, check_update_size, value_size
 
 # Expressions that people write are short; a few programs generate long ones, which cost more memory.
 _SHORT_TEXT: Final = 512
@@ -242,9 +242,9 @@ class BoundUpdate:
 
     def check_charge(self) -> None:
         """A validation error if the statement counts more than an item may (see `update_charge`)."""
-        fixed, uses = self.plan.charge
         size = self.values_size
-        if size is not None and fixed + size * len(uses) > MAX_ITEM_SIZE:
+        if size is not None and size > self.plan.surely_fits:
+            fixed, uses = self.plan.charge
             check_update_size(fixed + sum(value_size(self.values[number]) for number in uses))
 
     def assigned_values(self) -> list[tuple[str, AttributeValue]]:

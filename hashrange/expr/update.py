@@ -17,7 +17,7 @@ from hashrange.expr.paths import Values
 from hashrange.expr.tree import Path, Tree
 from hashrange.expr.update_charge import charge_of
 from hashrange.expr.update_values import Act, add_action, compile_value, delete_action
-from hashrange.model.value import MAX_DEPTH, AttributeValue, Item
+from hashrange.model.value import MAX_DEPTH, MAX_ITEM_SIZE, AttributeValue, Item
 
 # A place of the tree: (name or position, its action or None, the places inside it or None).
 _Places: TypeAlias = list[tuple[Any, Act | None, Any]]
@@ -38,16 +38,17 @@ class UpdatePlan:
 
     `paths` are the targets in the order written, `heads` their top-level attributes; `creates` tells whether
     the update makes an item where there is none (REMOVE and DELETE alone do not), `charge` what its statement
-    counts against the limit on the size of an item.
+    counts against the limit on the size of an item; with values of `surely_fits` bytes together it cannot reach it.
     """
 
-    __slots__ = ("_flat", "_places", "charge", "creates", "heads", "paths")
+    __slots__ = ("_flat", "_places", "charge", "creates", "heads", "paths", "surely_fits")
 
     def __init__(self, tree: Tree) -> None:
         self.paths: tuple[Path, ...] = tuple(action[1] for action in tree)
         self.heads = frozenset(str(path[0]) for path in self.paths)
         self.creates = any(action[0] in _WRITING for action in tree)
         self.charge = charge_of(tree)
+        self.surely_fits = (MAX_ITEM_SIZE - self.charge.fixed) // max(1, len(self.charge.uses))
         self._places = _places(tree)
         # Top-level targets only, which is the common case: no tree to walk.
         self._flat = all(inner is None for _, _, inner in self._places)

@@ -48,7 +48,7 @@ def name(client: Any) -> Iterator[str]:
 
 def nested(levels: int) -> dict[str, Any]:
     """A string in `levels` maps."""
-    value = s("leaf")
+    value: dict[str, Any] = s("leaf")
     for _ in range(levels):
         value = {"M": {"n": value}}
     return value
