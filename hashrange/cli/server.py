@@ -11,7 +11,6 @@ from collections.abc import Mapping
 from typing import Any
 
 from hashrange.cli.screen import start_screen
-from hashrange.cli.show_config import as_toml
 from hashrange.cli.startup_errors import explain
 from hashrange.runtime import logging
 from hashrange.runtime.loop import StopSignal, settle_memory
@@ -34,6 +33,8 @@ def run(flags: Mapping[str, Any], config_file: str | None, print_config: bool) -
             print(f"hashrange: {problem}", file=sys.stderr)
         return EXIT_CONFIG
     if print_config:
+        from hashrange.cli.show_config import as_toml
+
         print(as_toml(loaded), end="")
         return 0
     logging.configure(loaded.config.log_format, loaded.config.log_level)

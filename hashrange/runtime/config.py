@@ -11,8 +11,12 @@ and cannot say which source a value came from.
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Annotated, Any, Literal
+
+# Looking for plugins of pydantic reads the metadata of every installed package: a tenth of the server's start.
+os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr
 

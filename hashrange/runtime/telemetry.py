@@ -19,14 +19,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Mapping
-
-from prometheus_client import CollectorRegistry, ProcessCollector, generate_latest
-from prometheus_client.core import (
-    CounterMetricFamily,
-    GaugeMetricFamily,
-    HistogramMetricFamily,
-    Metric,
-)
+from typing import TYPE_CHECKING, Any, Literal
 
 from hashrange.runtime.logging import get_logger
 from hashrange.runtime.operation_stats import (
@@ -36,6 +29,9 @@ from hashrange.runtime.operation_stats import (
     OperationStats,
     exposition,
 )
+
+if TYPE_CHECKING:
+    from prometheus_client.core import Metric
 
 __all__ = ["CONTENT_TYPE", "LATENCY_BOUNDS", "OTHER_TABLE", "Histogram", "OperationStats", "Telemetry"]
 
@@ -52,6 +48,7 @@ OTHER_TABLE = "~other"
 
 _NAME = re.compile(r"hashrange_[a-z][a-z0-9_]*")
 
+Family = Literal["gauge", "counter"]
 Reading = float | Mapping[tuple[str, ...], float]
 """What a callback returns: one number, or one for each combination of label values."""
 
@@ -63,12 +60,10 @@ class Telemetry:
         """`process` adds process_cpu_seconds_total, process_resident_memory_bytes and their kind."""
         self._operations: dict[tuple[str, str], OperationStats] = {}
         self._series_max = series_max
-        self._callbacks: dict[str, tuple[type[Metric], str, tuple[str, ...], Callable[[], Reading]]] = {}
+        self._callbacks: dict[str, tuple[Family, str, tuple[str, ...], Callable[[], Reading]]] = {}
         self._histograms: dict[str, tuple[str, Histogram]] = {}
-        self._registry = CollectorRegistry()
-        self._registry.register(self)
-        if process:
-            ProcessCollector(registry=self._registry)
+        self._process = process
+        self._registry: Any = None
         if version:
             self.gauge("hashrange_build_info", "Always 1; the label is the version.",
                        lambda: {(version,): 1.0}, labels=("version",))  # fmt: skip
@@ -91,7 +86,7 @@ class Telemetry:
         self, name: str, help_text: str, read: Callable[[], Reading], labels: tuple[str, ...] = ()
     ) -> None:
         """A value that goes up and down, read by calling `read` at each scrape."""
-        self._add_callback(GaugeMetricFamily, name, help_text, read, labels)
+        self._add_callback("gauge", name, help_text, read, labels)
 
     def counter(
         self, name: str, help_text: str, read: Callable[[], Reading], labels: tuple[str, ...] = ()
@@ -99,7 +94,7 @@ class Telemetry:
         """A total that only grows, kept elsewhere and read at each scrape; the name ends in `_total`."""
         if not name.endswith("_total"):
             raise ValueError(f"the name of a counter ends in _total: {name}")
-        self._add_callback(CounterMetricFamily, name, help_text, read, labels)
+        self._add_callback("counter", name, help_text, read, labels)
 
     def histogram(self, name: str, help_text: str, bounds: tuple[float, ...] = LATENCY_BOUNDS) -> Histogram:
         """A histogram without labels, such as the duration of fsync, to observe into."""
@@ -110,16 +105,27 @@ class Telemetry:
 
     def render(self) -> bytes:
         """Everything in the Prometheus text format: about 1 ms, and 10 µs for each series of `operation`."""
+        # Imported by the first scrape: it brings an HTTP server along, a tenth of the server's start.
+        from prometheus_client import CollectorRegistry, ProcessCollector, generate_latest
+
+        if self._registry is None:
+            self._registry = CollectorRegistry()
+            self._registry.register(self)
+            if self._process:
+                ProcessCollector(registry=self._registry)
         return exposition(list(self._operations.values())) + generate_latest(self._registry)
 
     def collect(self) -> Iterable[Metric]:
         """The collector protocol of prometheus_client; not for other callers."""
+        from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
+
         for name, (help_text, histogram) in list(self._histograms.items()):
             yield HistogramMetricFamily(
                 name, help_text, buckets=histogram.cumulative(), sum_value=histogram.total
             )
-        for name, (family_type, help_text, labels, read) in list(self._callbacks.items()):
-            family = family_type(name, help_text, labels=labels)  # type: ignore[call-arg]
+        for name, (kind, help_text, labels, read) in list(self._callbacks.items()):
+            family_type = GaugeMetricFamily if kind == "gauge" else CounterMetricFamily
+            family = family_type(name, help_text, labels=labels)
             try:
                 reading = read()
             except Exception as error:
@@ -128,7 +134,7 @@ class Telemetry:
                 continue
             rows = reading.items() if isinstance(reading, Mapping) else [((), reading)]
             for values, value in rows:
-                family.add_metric(values, value)  # type: ignore[attr-defined]
+                family.add_metric(values, value)
             yield family
 
     def describe(self) -> Iterable[Metric]:
@@ -137,14 +143,14 @@ class Telemetry:
 
     def _add_callback(
         self,
-        family_type: type[Metric],
+        family: Family,
         name: str,
         help_text: str,
         read: Callable[[], Reading],
         labels: tuple[str, ...],
     ) -> None:
         self._check_name(name)
-        self._callbacks[name] = (family_type, help_text, labels, read)
+        self._callbacks[name] = (family, help_text, labels, read)
 
     def _check_name(self, name: str) -> None:
         """Wrong or repeated names are mistakes in the program, found when it starts."""
