@@ -27,6 +27,11 @@ from tests.conformance.support import (
     wait_until,
 )
 
+KEY = {"p": s("some"), "r": s("r")}
+INTO_H = (
+    "Key attributes must be scalars; list random access '[]' and map lookup '.' are not allowed: IndexKey: h"
+)
+
 
 @pytest.fixture(scope="module")
 def name(client: Any) -> Iterator[str]:
@@ -318,6 +323,65 @@ def test_a_path_into_an_index_key(client: Any, name: str) -> None:
                 "h",
             ),
         )
+
+
+@pytest.mark.parametrize(
+    ("operation", "parameters"),
+    [
+        ("get_item", {"Key": KEY, "ProjectionExpression": "a, h.x"}),
+        ("put_item", {"Item": KEY, "ConditionExpression": "attribute_not_exists(h[0])"}),
+        ("delete_item", {"Key": KEY, "ConditionExpression": "attribute_not_exists(h.x)"}),
+        ("update_item", {"Key": KEY, "ConditionExpression": "attribute_not_exists(h.x)"}),
+        ("scan", {"FilterExpression": "attribute_exists(h.x)"}),
+        ("scan", {"ProjectionExpression": "h[1]"}),
+    ],
+)
+def test_no_expression_looks_into_an_index_key(
+    client: Any, name: str, operation: str, parameters: dict[str, Any]
+) -> None:
+    assert error(getattr(client, operation), TableName=name, **parameters) == invalid(INTO_H)
+
+
+def test_a_batch_does_not_look_into_an_index_key(client: Any, name: str) -> None:
+    request = {name: {"Keys": [KEY], "ProjectionExpression": "h.x"}}
+    assert error(client.batch_get_item, RequestItems=request) == invalid(INTO_H)
+
+
+def test_a_bad_index_key_refuses_the_whole_batch(client: Any, name: str) -> None:
+    good, bad = {"p": s(unique()), "r": s("1")}, {"p": s(unique()), "r": s("2"), "h": n(1)}
+    refused = error(
+        client.batch_write_item,
+        RequestItems={name: [{"PutRequest": {"Item": good}}, {"PutRequest": {"Item": bad}}]},
+    )
+    assert refused == (
+        "ValidationException",
+        Containing("Type mismatch for Index Key h Expected: S Actual: N"),
+    )
+    assert "Item" not in client.get_item(TableName=name, Key=good, ConsistentRead=True)
+
+
+@pytest.mark.parametrize(
+    "parameters",
+    [
+        {"FilterExpression": "attribute_exists(z)"},
+        {"FilterExpression": "attribute_exists(z)", "Select": "COUNT"},
+    ],
+)
+def test_a_query_filters_only_what_the_index_holds(
+    client: Any, name: str, parameters: dict[str, Any]
+) -> None:
+    refused = error(
+        client.query,
+        TableName=name,
+        IndexName="keys",
+        KeyConditionExpression="g = :g",
+        ExpressionAttributeValues={":g": s("x")},
+        **parameters,
+    )
+    assert refused == invalid(
+        "One or more parameter values were invalid: "
+        "Secondary index keys does not project one or more filter attributes: [z]"
+    )
 
 
 def test_an_index_on_the_tables_own_keys(client: Any) -> None:

@@ -11,6 +11,7 @@ from tests.conformance.support import (
     all_items,
     column,
     error,
+    invalid,
     n,
     pages,
     put_all,
@@ -135,6 +136,23 @@ def test_filters(client: Any, name: str, partition: dict[str, Any]) -> None:
     assert refused == (
         "ValidationException",
         "Filter Expression can only contain non-primary key attributes: Primary key attribute: l",
+    )
+
+
+@pytest.mark.parametrize("more", [{}, {"Select": "ALL_ATTRIBUTES"}, {"ProjectionExpression": "z"}])
+def test_filters_on_what_the_index_does_not_hold(
+    client: Any, name: str, partition: dict[str, Any], more: dict[str, Any]
+) -> None:
+    request = {
+        "TableName": name,
+        "IndexName": "keys",
+        "KeyConditionExpression": "p = :p",
+        "ExpressionAttributeValues": {":p": partition},
+        "FilterExpression": "attribute_exists(z) OR attribute_exists(r)",
+    }
+    assert error(client.query, **request, **more) == invalid(
+        "One or more parameter values were invalid: "
+        "Secondary index keys does not project one or more filter attributes: [z]"
     )
 
 

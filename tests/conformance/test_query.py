@@ -365,3 +365,16 @@ def test_the_resource_interface(resource: Any, numbers: str) -> None:
         FilterExpression=Attr("even").eq(True),
     )
     assert [item["r"] for item in found["Items"]] == [2, 4, 6]
+
+
+def test_a_query_for_one_item_ends_with_it(client: Any) -> None:
+    with table(client, "p") as made:
+        client.put_item(TableName=made, Item={"p": s("x")})
+        request = {
+            "TableName": made,
+            "KeyConditionExpression": "p = :p",
+            "ExpressionAttributeValues": {":p": s("x")},
+        }
+        page = client.query(**request, Limit=1)
+        assert page["Items"] == [{"p": s("x")}]
+        assert "LastEvaluatedKey" not in page

@@ -7,7 +7,7 @@ from typing import Any
 import orjson
 
 from hashrange.model import record as records
-from hashrange.model.key_rules import check_item_keys
+from hashrange.model.key_rules import check_index_keys, check_item_keys
 from hashrange.model.table import TableSchema
 from hashrange.model.table_units import CapacityTally, read_units_half
 from hashrange.model.value import Item, check_item_size, dump
@@ -15,7 +15,7 @@ from hashrange.wire import messages as wire
 from hashrange.wire.messages import ReadItem, WriteItem
 from hashrange_router.api.call import Call, Operation
 from hashrange_router.api.context import EPOCH, RouterContext
-from hashrange_router.api.expressions import load, projection_of
+from hashrange_router.api.expressions import check_scalar, load, projection_of
 from hashrange_router.api.items import collection_metrics, encode_key
 from hashrange_router.api.replies import add_write
 from hashrange_router.api.rules_batch import check_no_duplicates
@@ -56,6 +56,8 @@ class BatchOperations:
         messages: list[wire.Message] = []
         for group in groups:
             table = group.table = self._context.table(group.name)
+            if group.projection is not None:
+                check_scalar(group.projection.nested_heads, table)
             for key in group.entry["Keys"]:
                 encoded = encode_key(table, key)
                 partition = table.partition_for(encoded).id
@@ -152,6 +154,10 @@ def _write_of(table: TableSchema, item: Item, size: int | None) -> WriteItem:
         write.key_item = item
         return write
     check_item_keys(table.codec, item, batch=True)
+    # The leader of each item checks this too; here one bad item keeps the others from being written.
+    for index in table.indexes:
+        if index.maintained:
+            check_index_keys(index.name, index.codec, item)
     check_item_size(size)
     key = table.codec.encode(item)
     write = WriteItem(table.partition_for(key).id, EPOCH, wire.PUT, key)

@@ -82,8 +82,7 @@ def check_update_keys(update: BoundUpdate, table: TableSchema) -> None:
     """An update names no attribute of the primary key, and gives index keys only values they can have."""
     update.check_keys(table.key_names)
     if table.lsis or table.gsis:
-        index_keys = [name for index in table.indexes for name in index.key_names]
-        check_scalar_keys(update.program.nested_heads, table.key_names, index_keys)
+        check_scalar(update.program.nested_heads, table)
         known = update.assigned_values()
         if known:
             item = dict(known)
@@ -93,6 +92,7 @@ def check_update_keys(update: BoundUpdate, table: TableSchema) -> None:
 
 
 def check_scalar(nested_heads: Collection[str], table: TableSchema) -> None:
-    """An expression does not look into an attribute of the primary key."""
+    """An expression does not look into a key attribute of the table or of one of its indexes."""
     if nested_heads:
-        check_scalar_keys(nested_heads, table.key_names)
+        index_keys = [name for index in table.indexes for name in index.key_names]
+        check_scalar_keys(nested_heads, table.key_names, index_keys)

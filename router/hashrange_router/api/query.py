@@ -19,16 +19,17 @@ from hashrange.expr import (
     Projection,
     attributes_to_get,
     check_filter_names,
-    check_scalar_keys,
     legacy_filter,
     legacy_key_conditions,
     resolve_key_condition,
 )
+from hashrange.expr.java_order import hash_set_order
 from hashrange.model.table import IndexSchema, Partition
 from hashrange.model.value import Wording
 from hashrange.wire.messages import RangeResult, ReadRange
 from hashrange_router.api.call import Call, Operation
 from hashrange_router.api.context import EPOCH, RouterContext
+from hashrange_router.api.expressions import check_scalar
 from hashrange_router.api.ranges import (
     INVALID_START,
     PAGE_BYTES,
@@ -100,6 +101,8 @@ class RangeOperations:
         if parsed.filter_heads:
             key_names = source.names if source.index is None else source.index.key_names
             check_filter_names(parsed.filter_heads, key_names, parsed.filter_parameter)
+            if source.index is not None:
+                _check_filter_projected(parsed.filter_heads, source.index)
         prefix = source.codec.partition_prefix(condition.hash_values)
         low, high = source.codec.range_bounds(
             prefix,
@@ -121,7 +124,9 @@ class RangeOperations:
         message.limit = request.get("Limit")
         message.max_bytes = PAGE_BYTES
         result: RangeResult = yield message
-        return page_reply(call, request, source, [result], result.last, message.consistent)
+        # A table without a range key has at most one item to give: there is nothing to go on with.
+        last = result.last if source.index is not None or source.codec.range_parts else None
+        return page_reply(call, request, source, [result], last, message.consistent)
 
     def _key_condition(self, parsed: _Parsed, source: Source) -> KeyCondition:
         codec = source.codec
@@ -165,8 +170,7 @@ class RangeOperations:
             parsed.projection.nested_heads if parsed.projection is not None else (),
             parsed.filter.program.nested_heads if parsed.filter is not None else (),
         ):
-            if heads:
-                check_scalar_keys(heads, source.table.key_names)
+            check_scalar(heads, source.table)
         if source.index is not None:
             message.fetch = _must_fetch(request, source.index, parsed.projection)
         return message
@@ -223,6 +227,18 @@ def _segment(request: dict[str, Any]) -> tuple[int, int]:
         return 0, HASHES
     segment = request["Segment"]
     return segment * HASHES // total, (segment + 1) * HASHES // total
+
+
+def _check_filter_projected(heads: Collection[str], index: IndexSchema) -> None:
+    """A Query filters what the index holds, of either kind: what a local index fetches comes after the filter."""
+    if index.projected is None:
+        return
+    missing = [name for name in heads if name not in index.projected]
+    if missing:
+        raise invalid_parameter(
+            f"Secondary index {index.name} does not project one or more filter attributes: "
+            f"[{', '.join(hash_set_order(missing, len(missing)))}]"
+        )
 
 
 def _must_fetch(request: dict[str, Any], index: IndexSchema, projection: Projection | None) -> bool:
