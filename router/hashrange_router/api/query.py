@@ -209,7 +209,7 @@ class RangeOperations:
             last = result.last
             if last is not None:
                 break
-            budget -= result.size_bytes
+            budget -= result.size_bytes + sum(result.fetched_sizes)
             if limit is not None:
                 limit -= result.scanned
         return page_reply(call, request, source, results, last, consistent)
