@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Protocol
 
-from hashrange.errors import ApiError, resource_not_found
+from hashrange.errors import ApiError, internal, resource_not_found
 from hashrange.model import record as records
 from hashrange.model.table import TableSchema
 from hashrange.runtime.clock import StampClock
@@ -68,7 +68,7 @@ class Node:
         self.catalogue = Catalogue(Group(GROUP, self.driver), engine)
         self.stamps = stamps
         self._index_lag_s = index_lag_s
-        self._on_error = on_error
+        self.report = on_error
         self._handlers: dict[type, Callable[[Any, Done], None]] = {
             wire.ReadItem: self._read_item,
             wire.WriteItem: self._write_item,
@@ -181,7 +181,8 @@ class Node:
         return shipper
 
     def _ship_queued(self, replica: Replica, queued: list[tuple[bytes, list[Any]]]) -> None:
-        self.shipper(replica).enqueue(queued)
+        if not replica.group.dropped:
+            self.shipper(replica).enqueue(queued)
 
     def send(self, message: wire.Message, done: Done) -> None:
         """Handle a message to this node (`Transport`)."""
@@ -190,8 +191,11 @@ class Node:
         except ApiError as error:
             done(error)
         except EngineError as error:
-            self._on_error("the storage engine failed on a read", error)
-            done(ApiError("InternalServerError", f"The storage engine failed: {error}", status=500))
+            self.report("the storage engine failed on a read", error)
+            done(internal(f"The storage engine failed: {error}"))
+        except Exception as error:  # our bug: whoever waits for the answer must not wait for ever
+            self.report(f"handling {message.__class__.__name__} failed", error)
+            done(internal())
 
     def _replica(self, partition: int) -> Replica:
         replica = self.replicas.get(partition)

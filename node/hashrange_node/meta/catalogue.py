@@ -112,5 +112,15 @@ class Catalogue:
                     assert after is not None
                     self.documents[name] = after
                     self.schemas[name] = TableSchema.from_document(after)
-                for subscriber in self._subscribers:
-                    subscriber(name, before, after)
+                self._tell(name, before, after)
+
+    def _tell(self, name: str, before: TableDocument | None, after: TableDocument | None) -> None:
+        """Tell all subscribers, even if one fails: the others' views must not fall behind."""
+        failed: Exception | None = None
+        for subscriber in self._subscribers:
+            try:
+                subscriber(name, before, after)
+            except Exception as error:
+                failed = failed or error
+        if failed is not None:
+            raise failed

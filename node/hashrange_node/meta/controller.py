@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from hashrange.errors import ApiError
 from hashrange.model import table_state
 from hashrange.model.table import TableSchema
 from hashrange.model.table_document import CREATING, DELETING, TableDocument, find_global_index
@@ -19,6 +20,7 @@ from hashrange_node.meta.catalogue import partitions_of
 from hashrange_node.node import Node
 from hashrange_node.replica.effects import Effects
 from hashrange_node.replica.fill import ExpiryFill, Fill, IndexFill
+from hashrange_node.replica.replica import Replica
 from hashrange_node.storage import keyspace
 
 RETRY_DELAY_S = 0.2
@@ -37,7 +39,10 @@ class Controller:
         self._now = now
         self._delay_s = transient_delay_s
         self._fills: dict[tuple[int, str], Fill] = {}
+        # Partitions still to be filled, or to be emptied of changes, by (table, index). The set stands for one
+        # life of an index: another index of the same name has another set.
         self._unfilled: dict[tuple[str, str], set[int]] = {}
+        self._removing: dict[tuple[str, str], set[int]] = {}
         self._pending: set[tuple[str, str]] = set()
         self._waiting: dict[str, list[Done]] = {}
         self.stopped = False
@@ -74,8 +79,6 @@ class Controller:
             return
         schema = self.node.catalogue.schemas[name]
         self._open(schema, after)
-        if before is not None:
-            self._drop_expiry(before, after, schema)
         self._act(name, after)
 
     def _when_settled(self, message: WhenSettled, done: Done) -> None:
@@ -96,6 +99,9 @@ class Controller:
                         del self._fills[key]
                         fill.stopped = True
                         fill.forget()
+        for table, index in list(self._removing):
+            if table == name and (after is None or find_global_index(after, index) is None):
+                del self._removing[table, index]
 
     def _open(self, schema: TableSchema, document: TableDocument) -> None:
         for partition, index_name in partitions_of(document).items():
@@ -119,10 +125,34 @@ class Controller:
                     self._remove_index(name, index["IndexName"])
             if "StreamChanging" in document:
                 self._later(name, "stream", table_state.stream_settled)
-            self._fill_expiry(name)
+            self._keep_expiry(name, document)
 
     def _remove_index(self, name: str, index: str) -> None:
-        self._later(name, "remove:" + index, lambda d: table_state.index_removed(d, index))
+        """Remove an index once no change for it is queued: a later one of its name must not get them."""
+        if (name, index) in self._removing:
+            return
+        partitions = self.node.catalogue.schemas[name].partitions.all
+        left = self._removing[name, index] = {partition.id for partition in partitions}
+
+        def delivered(partition: int) -> None:
+            left.discard(partition)
+            if not left and self._removing.get((name, index)) is left:
+                self._later(name, "remove:" + index, lambda d: table_state.index_removed(d, index))
+
+        for partition in partitions:
+            self._drained(self.node.replicas[partition.id], lambda part=partition.id: delivered(part))  # type: ignore[misc]
+
+    def _drained(self, replica: Replica, callback: Callable[[], None]) -> None:
+        """Call when what is under way now has been applied, and what it queued for indexes delivered."""
+
+        def applied(answer: Any) -> None:
+            if isinstance(answer, ApiError):
+                self.node.scheduler.call_later(RETRY_DELAY_S, lambda: self._drained(replica, callback))
+            else:
+                self.node.shipper(replica).when_delivered(callback)
+
+        if not self.stopped and not replica.group.dropped:
+            replica.group.propose(Effects([], [], None), applied)
 
     def _later(self, name: str, what: str, transition: Transition) -> None:
         """Apply a transition to the newest document soon; a second request for the same is one."""
@@ -157,63 +187,80 @@ class Controller:
         schema = self.node.catalogue.schemas[name]
         if (name, index) in self._unfilled:
             return
-        self._unfilled[name, index] = {partition.id for partition in schema.partitions.all}
+        left = self._unfilled[name, index] = {partition.id for partition in schema.partitions.all}
         for partition in schema.partitions.all:
             replica = self.node.replicas[partition.id]
             fill = IndexFill(
                 replica,
                 index,
                 self.node.scheduler.call_later,
-                lambda part=partition.id: self._filled(name, index, part),  # type: ignore[misc]
+                lambda part=partition.id: self._filled(name, index, part, left),  # type: ignore[misc]
+                self.node.report,
+                self.node.shipper(replica).when_delivered,
             )
             self._fills[partition.id, index] = fill
             fill.start()
 
-    def _filled(self, name: str, index: str, partition: int) -> None:
+    def _filled(self, name: str, index: str, partition: int, left: set[int]) -> None:
         """One partition has been walked: the index is active once all of them are, and all is delivered."""
         fill = self._fills.pop((partition, index), None)
         if fill is None:
             return
 
         def delivered() -> None:
-            left = self._unfilled.get((name, index), set())
             left.discard(partition)
             fill.forget()
-            if not left:
-                self._unfilled.pop((name, index), None)
+            if not left and self._unfilled.get((name, index)) is left:
+                del self._unfilled[name, index]
                 activate: Transition = lambda d: table_state.index_activated(d, index, self._now())  # noqa: E731
                 self._later(name, "activate:" + index, activate)
 
-        self.node.shipper(self.node.replicas[partition]).when_idle(delivered)
+        self.node.shipper(self.node.replicas[partition]).when_delivered(delivered)
 
-    def _fill_expiry(self, name: str) -> None:
-        schema = self.node.catalogue.schemas[name]
-        if schema.ttl_attribute is None:
-            return
-        fill_name = "ttl:" + schema.ttl_attribute
-        for partition in schema.partitions.all:
-            replica = self.node.replicas[partition.id]
-            if (partition.id, fill_name) in self._fills:
-                continue
-            finished: Callable[[], None] = lambda part=partition.id: self._expiry_filled(part, fill_name)  # type: ignore[misc]  # noqa: E731
-            fill = ExpiryFill(replica, fill_name, self.node.scheduler.call_later, finished)
-            self._fills[partition.id, fill_name] = fill
-            fill.start()
+    def _keep_expiry(self, name: str, document: TableDocument) -> None:
+        """Fill the expiry index while time to live is on; while it is off, see that nothing is left of it."""
+        wanted = ExpiryFill.name_of(document["TimeToLive"])
+        for partition in self.node.catalogue.schemas[name].partitions.all:
+            for key in [key for key in self._fills if key[0] == partition.id and key[1].startswith("ttl:")]:
+                if key[1] != wanted:
+                    self._fills.pop(key).stopped = True
+            if wanted is None:
+                self._drop_expiry(self.node.replicas[partition.id])
+            elif (partition.id, wanted) not in self._fills:
+                self._fill_expiry(partition.id, wanted)
+
+    def _fill_expiry(self, partition: int, name: str) -> None:
+        fill = ExpiryFill(
+            self.node.replicas[partition],
+            name,
+            self.node.scheduler.call_later,
+            lambda: self._expiry_filled(partition, name),
+            self.node.report,
+        )
+        self._fills[partition, name] = fill
+        fill.start()
 
     def _expiry_filled(self, partition: int, fill_name: str) -> None:
         self._fills.pop((partition, fill_name), None)
 
-    def _drop_expiry(self, before: TableDocument, after: TableDocument, schema: TableSchema) -> None:
-        """Time to live was switched off: its index and the cursors of its fills go."""
-        old = before["TimeToLive"].get("AttributeName")
-        if old is None or after["TimeToLive"].get("AttributeName") == old:
+    def _drop_expiry(self, replica: Replica) -> None:
+        """Time to live is off: the expiry index and the cursors of its fills go, if there are any."""
+        if self.stopped or replica.group.dropped or replica.schema.ttl_attribute is not None:
             return
-        for partition in schema.partitions.all:
-            replica = self.node.replicas[partition.id]
-            fill = self._fills.pop((partition.id, "ttl:" + old), None)
-            if fill is not None:
-                fill.stopped = True
-            effects = Effects([(keyspace.fill_cursor(partition.id, "ttl:" + old), None)], [], None)
-            prefix = keyspace.space_prefix(partition.id, keyspace.EXPIRY)
-            effects.ranges.append((prefix, prefix[:-1] + bytes((keyspace.EXPIRY + 1,))))
-            replica.group.propose(effects, None)
+        ranges = [
+            (keyspace.fill_cursor(replica.id, "ttl:"), keyspace.fill_cursor(replica.id, "ttl;")),
+            (
+                keyspace.space_prefix(replica.id, keyspace.EXPIRY),
+                keyspace.space_prefix(replica.id, keyspace.EXPIRY + 1),
+            ),
+        ]
+        if all(next(self.node.engine.scan(low, high), None) is None for low, high in ranges):
+            return
+
+        def dropped(answer: Any) -> None:
+            if isinstance(answer, ApiError):
+                self.node.scheduler.call_later(RETRY_DELAY_S, lambda: self._drop_expiry(replica))
+
+        effects = Effects([], [], None)
+        effects.ranges.extend(ranges)
+        replica.group.propose(effects, dropped)

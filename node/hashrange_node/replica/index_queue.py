@@ -21,7 +21,8 @@ from hashrange_node.replica.replica import Replica
 from hashrange_node.replica.secondary import find_global_index
 from hashrange_node.storage import keyspace
 
-BATCH = 256
+BATCH = 512
+BATCH_BYTES = 1 << 20
 RETRY_DELAY_S = 0.2
 
 
@@ -43,7 +44,8 @@ class IndexShipper:
         self._busy = False
         self._waiting = 0
         self._failed = False
-        self._on_idle: list[Callable[[], None]] = []
+        self._taken = self._delivered_count = 0
+        self._waiters: deque[tuple[int, Callable[[], None]]] = deque()
         self.stopped = False
 
     def load(self) -> None:
@@ -52,11 +54,13 @@ class IndexShipper:
         upper = keyspace.queue_prefix(self.replica.id + 1)
         for key, value in self.replica.engine.scan(prefix, upper):
             self._queue.append((key, msgpack.unpackb(value)))
+        self._taken = len(self._queue)
         self._schedule()
 
     def enqueue(self, queued: list[tuple[bytes, list[Any]]]) -> None:
         """Take changes that were just applied."""
         self._queue.extend(queued)
+        self._taken += len(queued)
         self._schedule()
 
     @property
@@ -64,10 +68,10 @@ class IndexShipper:
         """Queued writes whose index changes have not been delivered yet."""
         return len(self._queue)
 
-    def when_idle(self, callback: Callable[[], None]) -> None:
-        """Call once everything queued so far has been delivered."""
+    def when_delivered(self, callback: Callable[[], None]) -> None:
+        """Call once everything queued so far has been delivered, whatever is queued behind it."""
         if self._queue:
-            self._on_idle.append(callback)
+            self._waiters.append((self._taken, callback))
         else:
             callback()
 
@@ -76,10 +80,22 @@ class IndexShipper:
             self._busy = True
             self._call_later(self._lag_s, self._drain)
 
+    def _next_batch(self) -> list[tuple[bytes, list[Any]]]:
+        batch: list[tuple[bytes, list[Any]]] = []
+        size = 0
+        for queued in self._queue:
+            batch.append(queued)
+            for change in queued[1]:
+                if change[3] is not None:
+                    size += len(change[3])
+            if len(batch) == BATCH or size >= BATCH_BYTES:
+                break
+        return batch
+
     def _drain(self) -> None:
         if self.stopped:
             return
-        batch = [self._queue[n] for n in range(min(BATCH, len(self._queue)))]
+        batch = self._next_batch()
         targets: dict[int, list[tuple[bytes, bytes | None, int]]] = {}
         for _, changes in batch:
             for name, delete_key, put_key, record, stamp in changes:
@@ -118,9 +134,7 @@ class IndexShipper:
         for _ in range(answer):
             self._queue.popleft()
         self._busy = False
-        if self._queue:
-            self._schedule()
-        elif self._on_idle:
-            callbacks, self._on_idle = self._on_idle, []
-            for callback in callbacks:
-                callback()
+        self._delivered_count += answer
+        while self._waiters and self._waiters[0][0] <= self._delivered_count and not self.stopped:
+            self._waiters.popleft()[1]()
+        self._schedule()
