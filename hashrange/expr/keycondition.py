@@ -13,6 +13,8 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple, Protocol
 
 from hashrange.errors import invalid_parameter, validation
+from hashrange.model.key_rules import MAX_RANGE_SIZE
+from hashrange.model.sizes import value_size
 from hashrange.model.value import AttributeValue
 
 
@@ -57,6 +59,8 @@ class KeyCondition:
         self.operands = operands
 
 
+_SURELY_SHORT = MAX_RANGE_SIZE // 4
+"""Characters that a range key may have however many bytes each takes."""
 _INDEXABLE = frozenset({"=", "<", "<=", ">", ">=", "BETWEEN", "begins_with"})
 
 
@@ -84,6 +88,7 @@ def resolve_key_condition(
     for part in (*hash_parts, *range_parts):
         if part.name in named:
             _check_values(part, named[part.name])
+    _check_range_sizes([named[part.name] for part in range_parts if part.name in named])
     hash_values = [named[part.name].values[0] for part in hash_parts]
     range_equals: list[AttributeValue] = []
     for part in range_parts:
@@ -114,7 +119,8 @@ def _common_case(
         return None
     operands = list(condition.values)
     for operand in operands:
-        if not operand.get(range_part.type):
+        content = operand.get(range_part.type)
+        if not content or len(content) > _SURELY_SHORT:
             return None
     if condition.operator == "=":
         return KeyCondition(hash_values, operands, None, [])
@@ -193,3 +199,11 @@ def _check_values(part: KeyAttribute, condition: Condition) -> None:
                 "One or more parameter values are not valid. The AttributeValue for a key attribute "
                 f"cannot contain an empty {kind} value. Key: {part.name}"
             )
+
+
+def _check_range_sizes(conditions: Sequence[Condition]) -> None:
+    """Range values of a query are held to the size of a range key; those of hash attributes are not."""
+    if sum(max(map(value_size, condition.values)) for condition in conditions) > MAX_RANGE_SIZE:
+        raise invalid_parameter(
+            f"Aggregated size of all range keys has exceeded the size limit of {MAX_RANGE_SIZE} bytes"
+        )

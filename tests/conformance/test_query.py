@@ -378,3 +378,20 @@ def test_a_query_for_one_item_ends_with_it(client: Any) -> None:
         page = client.query(**request, Limit=1)
         assert page["Items"] == [{"p": s("x")}]
         assert "LastEvaluatedKey" not in page
+
+
+@pytest.mark.parametrize("condition", ["r = :r", "r < :r", "begins_with(r, :r)", "r BETWEEN :a AND :r"])
+def test_no_range_value_is_longer_than_a_range_key(client: Any, condition: str) -> None:
+    with table(client, "p/r") as made:
+        request = {"TableName": made, "KeyConditionExpression": f"p = :p AND {condition}"}
+        values = {":p": s("x"), **({":a": s("a")} if ":a" in condition else {})}
+        assert (
+            client.query(**request, ExpressionAttributeValues={**values, ":r": s("x" * 1024)})["Count"] == 0
+        )
+        refused = error(
+            client.query, **request, ExpressionAttributeValues={**values, ":r": s("\u00e9" * 513)}
+        )
+        assert refused == invalid(
+            "One or more parameter values were invalid: "
+            "Aggregated size of all range keys has exceeded the size limit of 1024 bytes"
+        )
