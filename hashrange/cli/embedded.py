@@ -163,6 +163,7 @@ class EmbeddedServer:
             clock.wall_ms,
             self.scheduler.call_later,
             config.ttl_interval_ms / 1000,
+            self._report,
         )
         self.checkpointer = Checkpointer(
             self.storage.log,

@@ -7,6 +7,7 @@ and the event loop's scheduling functions are arguments, so that a simulation ca
 from __future__ import annotations
 
 from collections.abc import Callable
+from time import sleep
 from typing import Any, Protocol
 
 from hashrange.errors import ApiError, internal, resource_not_found
@@ -18,15 +19,17 @@ from hashrange.wire.messages import Done
 from hashrange_node.log.format import ENTRY
 from hashrange_node.log.protocol import NodeLog
 from hashrange_node.meta.catalogue import GROUP, Catalogue, partitions_of
-from hashrange_node.replica.effects import decode
+from hashrange_node.replica.effects import KeyRange, decode
 from hashrange_node.replica.group import Driver, Group
 from hashrange_node.replica.index_queue import IndexShipper
 from hashrange_node.replica.reads import read_range
 from hashrange_node.replica.replica import Replica
 from hashrange_node.storage import keyspace
-from hashrange_node.storage.engine import Engine, EngineError
+from hashrange_node.storage.engine import Engine, EngineBusy, EngineError
 
 REPLAY_BATCH = 2_000
+REPLAY_BATCH_BYTES = 4 << 20
+BUSY_PAUSE_S = 0.02
 
 
 class Scheduler(Protocol):
@@ -83,21 +86,27 @@ class Node:
         """Let another part of the node answer a type of message."""
         self._handlers[message_type] = handler
 
-    def recover(self, progress: Callable[[int], None] | None = None) -> int:
+    def recover(
+        self, progress: Callable[[int], None] | None = None, pause: Callable[[float], None] = sleep
+    ) -> int:
         """Replay the log on top of the engine, then open everything. Returns the entries applied.
+
+        `pause(seconds)` is called while the engine does not keep up with the replay.
 
         An entry is applied when its index is above the applied index that the engine holds for its group;
         with a single voter every entry in the log is committed.
         """
         groups: dict[int, Group] = {GROUP: self.catalogue.group}
-        applied = 0
+        applied = size = 0
         mutations: list[tuple[bytes, bytes | None]] = []
         touched: set[Group] = set()
         self.catalogue.group.load(self.engine)
 
-        def write() -> None:
-            mutations.extend((keyspace.group_state(g.id), g.state()) for g in touched)
-            self.engine.write(mutations)
+        def write(ranges: list[KeyRange]) -> None:
+            for group in touched:
+                group.stamp = max(group.stamp, self.stamps.last)
+                mutations.append((keyspace.group_state(group.id), group.state()))
+            self._store(mutations, ranges, pause)
             mutations.clear()
             touched.clear()
 
@@ -112,37 +121,52 @@ class Node:
             if entry.index <= group.applied_index:
                 continue
             effects = decode(entry.payload)
+            if effects.ranges:  # not in one batch with what was written into them before
+                write([])
             self._observe_stamps(effects.mutations)
             group.last_index = group.applied_index = entry.index
             group.count_all(effects.counts)
-            if effects.ranges:
-                write()
-                self.engine.write([], effects.ranges)
             mutations.extend(effects.mutations)
             touched.add(group)
             applied += 1
-            if len(mutations) >= REPLAY_BATCH:
-                write()
+            size += len(entry.payload)
+            if effects.ranges or len(mutations) >= REPLAY_BATCH or size >= REPLAY_BATCH_BYTES:
+                write(effects.ranges)
+                size = 0
                 if progress is not None:
                     progress(applied)
         if touched:
-            write()
-        self._open(groups)
+            write([])
+        self._open(groups, pause)
         return applied
+
+    def _store(
+        self,
+        mutations: list[tuple[bytes, bytes | None]],
+        ranges: list[KeyRange],
+        pause: Callable[[float], None],
+    ) -> None:
+        """Write, and wait as long as it takes while the engine is busy with what came before."""
+        while mutations or ranges:
+            try:
+                self.engine.write(mutations, ranges)
+                return
+            except EngineBusy:
+                pause(BUSY_PAUSE_S)
 
     def _observe_stamps(self, mutations: list[tuple[bytes, bytes | None]]) -> None:
         for key, value in mutations:
             if value is not None and key.startswith(b"P") and len(value) >= records.HEADER_SIZE:
                 self.stamps.observe(records.stamp(value))
 
-    def _open(self, groups: dict[int, Group]) -> None:
+    def _open(self, groups: dict[int, Group], pause: Callable[[float], None]) -> None:
         self.catalogue.load()
         self.stamps.observe(self.catalogue.group.stamp)
         known = {p for document in self.catalogue.documents.values() for p in partitions_of(document)}
         for key, _ in list(self.engine.scan(b"G", b"H")):
             partition = int.from_bytes(key[1:], "big")
             if partition != GROUP and partition not in known:
-                self.engine.write([], keyspace.ranges_of(partition))
+                self._store([], keyspace.ranges_of(partition), pause)
         for name, document in self.catalogue.documents.items():
             for partition, index_name in partitions_of(document).items():
                 self.open_replica(partition, self.catalogue.schemas[name], index_name, groups.get(partition))

@@ -74,7 +74,7 @@ class HeldLog(MemoryLog):
 class Bench:
     """A node, its controller, and helpers to write to and read from tables on it."""
 
-    def __init__(self, log: Any = None, engine: Any = None) -> None:
+    def __init__(self, log: Any = None, engine: Any = None, pause: Any = None) -> None:
         self.log = log if log is not None else HeldLog()
         self.engine = engine if engine is not None else MemoryEngine()
         self.scheduler = ManualScheduler()
@@ -90,7 +90,7 @@ class Bench:
             on_error=lambda what, error: self.errors.append((what, error)),
         )
         self.controller = Controller(self.node, lambda: self.clock.wall_ms() / 1000)
-        self.node.recover()
+        self.node.recover(pause=pause or (lambda seconds: None))
         self.controller.start()
 
     def create(self, name: str = "Things", **extra: Any) -> TableSchema:

@@ -189,6 +189,7 @@ def sweep(bench: Bench) -> ExpirySweeper:
         bench.clock.wall_ms,
         bench.scheduler.call_later,
         1.0,
+        bench.node.report,
     )
     sweeper.start()
     bench.scheduler.tick(2.0)

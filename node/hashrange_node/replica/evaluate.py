@@ -19,7 +19,8 @@ from hashrange.model.value import Item, check_update_size, dump, item_size, valu
 from hashrange.wire import messages as wire
 from hashrange.wire.messages import WriteItem, WriteResult
 from hashrange_node.replica.effects import Count, Effects, Mutation
-from hashrange_node.replica.secondary import apply_secondary, expiry_of
+from hashrange_node.replica.secondary import apply_secondary, expiry_key, expiry_of
+from hashrange_node.storage import keyspace
 
 HEADER = records.HEADER_SIZE
 
@@ -123,12 +124,14 @@ def _delete(
     stamp: int,
     index: int,
 ) -> Effects:
-    if current is None:
-        return Effects([], [], WriteResult(0, 0))
     if write.expiry_s is not None:
         attribute = schema.ttl_attribute
         if attribute is None or expiry_of(old, attribute) != write.expiry_s:
-            return Effects([], [], WriteResult(0, 0))
+            # The item is gone or expires at another time: only the entry that led here goes.
+            entry = expiry_key(keyspace.space_prefix(partition, keyspace.EXPIRY), write.expiry_s, write.key)
+            return Effects([(entry, None)], [], WriteResult(0, 0))
+    if current is None:
+        return Effects([], [], WriteResult(0, 0))
     old_size = records.size(current)
     attributes = current[HEADER:] if write.returns == wire.RETURN_ALL_OLD else None
     effects = Effects([(full_key, None)], [(0, -1, -old_size)], WriteResult(old_size, 0, attributes))

@@ -1,8 +1,8 @@
 """Deleting items whose time to live has passed.
 
 The expiry index of a partition is ordered by second, so a pass costs what it deletes. Every deletion is an
-ordinary write through the log, made conditional on the item still expiring at that second; an entry whose
-item has changed meanwhile is merely removed.
+ordinary write through the log, made conditional on the item still expiring at that second; of an item that
+has changed meanwhile only the entry is removed, by the same evaluation.
 """
 
 from __future__ import annotations
@@ -11,7 +11,6 @@ from collections.abc import Callable
 from typing import Any
 
 from hashrange.wire.messages import DELETE, WriteItem
-from hashrange_node.replica.effects import Effects
 from hashrange_node.replica.replica import Replica
 from hashrange_node.replica.secondary import EXPIRY_HORIZON_S
 from hashrange_node.storage import keyspace
@@ -20,7 +19,11 @@ BATCH = 200
 
 
 class ExpirySweeper:
-    """Sweeps the replicas of tables with time to live, every `interval_s` seconds."""
+    """Sweeps the replicas of tables with time to live, every `interval_s` seconds.
+
+    A sweep is left out while deletions of the last one still wait for the disk: it would only find the same
+    items. `report` is told of replicas that could not be swept.
+    """
 
     def __init__(
         self,
@@ -28,11 +31,14 @@ class ExpirySweeper:
         wall_ms: Callable[[], int],
         call_later: Callable[[float, Callable[[], None]], Any],
         interval_s: float,
+        report: Callable[[str, BaseException], None],
     ) -> None:
         self._replicas = replicas
         self._wall_ms = wall_ms
         self._call_later = call_later
         self._interval_s = interval_s
+        self._report = report
+        self._waiting = 0
         self.deleted = 0
         self.stopped = False
 
@@ -45,9 +51,12 @@ class ExpirySweeper:
             return
         now_s = self._wall_ms() // 1000
         full = False
-        for replica in self._replicas():
+        for replica in self._replicas() if not self._waiting else ():
             if replica.schema.ttl_attribute is not None and replica.index_name is None:
-                full |= self._sweep_replica(replica, now_s) >= BATCH
+                try:
+                    full |= self._sweep_replica(replica, now_s) >= BATCH
+                except Exception as error:
+                    self._report(f"items of {replica.schema.name} could not be expired", error)
         self._call_later(min(0.05, self._interval_s) if full else self._interval_s, self._sweep)
 
     def _sweep_replica(self, replica: Replica, now_s: int) -> int:
@@ -63,11 +72,15 @@ class ExpirySweeper:
             second = int.from_bytes(key[10:18], "big")
             write = WriteItem(replica.id, replica.epoch, DELETE, key[18:])
             write.expiry_s = second
-            replica.write(write, lambda answer, key=key: self._answered(replica, key, answer))  # type: ignore[misc]
+            self._waiting += 1
+            try:
+                replica.write(write, self._answered)
+            except Exception:
+                self._waiting -= 1
+                raise
         return len(due)
 
-    def _answered(self, replica: Replica, key: bytes, answer: Any) -> None:
+    def _answered(self, answer: Any) -> None:
+        self._waiting -= 1
         if getattr(answer, "old_size", 0):
             self.deleted += 1
-        elif hasattr(answer, "old_size"):
-            replica.group.propose(Effects([(key, None)], [], None), None)

@@ -31,15 +31,16 @@ Done = Callable[[Any], None]
 
 
 class Proposal:
-    """One entry on its way: effects, raft index, and who waits for the answer."""
+    """One entry on its way: effects, raft index, who waits for the answer; `size` of its values in bytes."""
 
-    __slots__ = ("done", "effects", "group", "index")
+    __slots__ = ("done", "effects", "group", "index", "size")
 
-    def __init__(self, group: Group, index: int, effects: Effects, done: Done | None) -> None:
+    def __init__(self, group: Group, index: int, effects: Effects, done: Done | None, size: int) -> None:
         self.group = group
         self.index = index
         self.effects = effects
         self.done = done
+        self.size = size
 
 
 class Listener(Protocol):
@@ -98,9 +99,12 @@ class Group:
         index = self.last_index + 1
         self.last_index = index
         overlay = self.overlay
+        size = 0
         for key, value in effects.mutations:
             overlay[key] = (index, value)
-        self.driver.submit(Proposal(self, index, effects, done))
+            if value is not None:
+                size += len(value)
+        self.driver.submit(Proposal(self, index, effects, done, size))
         return index
 
     def count(self, space: int) -> tuple[int, int]:
@@ -181,7 +185,7 @@ class Driver:
         self._pending: list[Proposal] = []
         self._inflight: deque[tuple[int, list[Proposal]]] = deque()
         self._durable_position = 0
-        self._queued = 0
+        self._queued = self._queued_bytes = 0
         self._scheduled = False
         self._syncing = False
         self._gathered = self._deferred = 0
@@ -208,7 +212,7 @@ class Driver:
 
     def admit(self) -> None:
         """Raise ServiceUnavailable when a write cannot be taken now: the queue is full, or the disk is."""
-        if self._queued >= self.MAX_QUEUED:
+        if self._queued >= self.MAX_QUEUED or self._queued_bytes >= self.MAX_QUEUED_BYTES:
             raise unavailable("Too many writes are waiting for the log; retry later")
         if self.stalled is not None:
             raise internal(self.stalled)
@@ -217,6 +221,7 @@ class Driver:
         """Take an entry into this tick's batch."""
         self._pending.append(proposal)
         self._queued += 1
+        self._queued_bytes += proposal.size
         if not self._scheduled and not self._syncing:
             self._schedule()
 
@@ -250,16 +255,18 @@ class Driver:
         except LogFull as error:
             self._reject(batch, f"The disk is full: {error}")
             return
+        except Exception as error:  # an entry that cannot be encoded, or a log that is closed
+            self._on_error("the log did not take a batch", error)
+            self._reject(batch, "The log did not take the write")
+            return
         self._inflight.append((position, batch))
         self._syncing = True
         log.sync(position, self._durable)
 
     def _reject(self, batch: list[Proposal], reason: str) -> None:
-        self._queued -= len(batch)
-        failed = self._pending
+        batch = batch + self._pending
         self._pending = []
-        self._queued -= len(failed)
-        batch = batch + failed
+        self._leave(batch)
         remaining = [proposal for _, proposals in self._inflight for proposal in proposals]
         for group in {proposal.group for proposal in batch}:
             group.rebuild_overlay(remaining)
@@ -297,8 +304,13 @@ class Driver:
         for _ in range(taken):
             inflight.popleft()
         self.applied_position = position
-        self._queued -= len(ready)
+        self._leave(ready)
         self._finish(ready)
+
+    def _leave(self, proposals: list[Proposal]) -> None:
+        self._queued -= len(proposals)
+        for proposal in proposals:
+            self._queued_bytes -= proposal.size
 
     def _write(self, ready: list[Proposal]) -> bool:
         """One engine batch for entries that are durable in the log. False: not now, a retry is scheduled."""
