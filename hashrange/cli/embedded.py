@@ -119,11 +119,14 @@ class Storage:
             self.directory.close()
 
     def close(self) -> None:
-        """Make everything durable and let go of the files."""
-        self.log.close()
-        self.engine.close()
-        if self.directory is not None:
-            self.directory.close()
+        """Make everything durable and let go of the files, all of them even if one cannot be written."""
+        try:
+            self.log.close()
+        finally:
+            try:
+                self.engine.close()
+            finally:
+                self.release()
 
 
 def fatal(message: str) -> None:
@@ -193,7 +196,8 @@ class EmbeddedServer:
 
     def _forget_metrics(self, name: str, before: Any, after: Any) -> None:
         if after is None:
-            self.telemetry.forget_table(name)
+            # Behind the answer to the DeleteTable, which would bring the series back.
+            self.scheduler.call_soon(lambda: self.telemetry.forget_table(name))
 
     def recover(self) -> None:
         """Bring back the state of the last run, and carry on what it left unfinished."""
@@ -246,6 +250,7 @@ class EmbeddedServer:
         self.ready = False
         await self.http.drain(self.config.shutdown_grace_s)
         self.controller.stop()
+        self.node.stop()
         self.sweeper.stopped = True
         self.checkpointer.stopped = True
         loop = asyncio.get_running_loop()
@@ -255,8 +260,21 @@ class EmbeddedServer:
             await asyncio.wait_for(settled.wait(), self.config.shutdown_grace_s)
         except TimeoutError:
             self.log.warning("writes are still waiting for the disk; they are in the log")
-        await loop.run_in_executor(self.scheduler.executor, self.storage.engine.flush)
-        self.storage.close()
+        try:
+            await loop.run_in_executor(self.scheduler.executor, self.storage.engine.flush)
+            self.storage.close()
+        except EngineError as error:
+            self.log.warning(
+                "the engine could not be flushed; the next start replays the log", reason=str(error)
+            )
+            self._close_unflushed()
+        self.node.driver.closed = True
+
+    def _close_unflushed(self) -> None:
+        try:
+            self.storage.close()
+        except EngineError:
+            pass  # reported already: what it still had to write is in the log
 
 
 async def start_embedded(config: ServeConfig, clock: Clock | None = None) -> EmbeddedServer:

@@ -196,6 +196,11 @@ class Node:
         if shipper is not None:
             shipper.stopped = True
 
+    def stop(self) -> None:
+        """Send no more index changes; they wait in their queues for the next start."""
+        for shipper in self.shippers.values():
+            shipper.stopped = True
+
     def shipper(self, replica: Replica) -> IndexShipper:
         """The sender of a replica's queued index changes."""
         shipper = self.shippers.get(replica.id)

@@ -16,7 +16,7 @@ from hashrange_node.storage.memory import MemoryEngine
 
 from hashrange.errors import ApiError
 from hashrange.model.table_document import revised
-from hashrange.wire.messages import ChangeTable, WriteItem, WriteResult
+from hashrange.wire.messages import ChangeTable, WhenSettled, WriteItem, WriteResult
 
 from .node_support import Bench
 
@@ -274,3 +274,38 @@ def test_changes_of_a_dropped_table_start_no_sender() -> None:
     bench.send(write)
     bench.scheduler.run()
     assert bench.node.shippers == {}
+
+
+def test_whoever_waits_for_a_table_is_answered_after_all_views_know_it() -> None:
+    """The answer may bring on a pipelined request at once, which then has to find the table."""
+    bench = Bench()
+    told: list[str] = []
+
+    def follow(name: str, before: Any, after: Any) -> None:
+        if before is None:
+            bench.node.send(WhenSettled(name), lambda answer: told.append("answered"))
+        told.append(after["Status"])
+
+    bench.node.catalogue.subscribe(follow)
+    bench.create()
+    assert told == ["CREATING", "ACTIVE", "answered"]
+
+
+def test_nothing_is_sent_or_written_after_the_end() -> None:
+    bench = Bench()
+    index = {
+        "IndexName": "by",
+        "KeySchema": [{"AttributeName": "v", "KeyType": "HASH"}],
+        "Projection": {"ProjectionType": "ALL"},
+    }
+    definitions = [{"AttributeName": name, "AttributeType": "S"} for name in ("pk", "v")]
+    bench.create(GlobalSecondaryIndexes=[index], AttributeDefinitions=definitions)
+    bench.put(item("a"))
+    bench.tick_until_applied()
+    bench.node.stop()
+    bench.put(item("b"))
+    bench.node.driver.closed = True
+    bench.log.fail = LogFailed("the log is closed")
+    bench.scheduler.run(seconds=1.0)
+    assert bench.errors == []
+    assert len(list(bench.engine.scan(b"Q", b"R"))) == 1

@@ -74,7 +74,8 @@ class Controller:
         self._forget_fills(name, after)
         if after is None or after["Status"] not in (CREATING, DELETING):
             for done in self._waiting.pop(name, ()):
-                done(None)
+                # Not before the other subscribers know: the answer may bring on the next request at once.
+                self.node.scheduler.call_soon(lambda done=done: done(None))  # type: ignore[misc]
         if after is None:
             return
         schema = self.node.catalogue.schemas[name]

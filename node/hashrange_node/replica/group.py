@@ -152,7 +152,8 @@ class Driver:
 
     `call_soon` schedules a callable for the end of the tick and `call_later` after a delay in seconds; both
     are the event loop's in a running node. `last_stamp` is the highest stamp given out so far. `fatal` ends
-    the process: it is called when the engine fails in a way that leaves its state unknown.
+    the process: it is called when the engine fails in a way that leaves its state unknown. Once `closed` is set,
+    log and engine are no longer touched.
     """
 
     GATHER_TICKS = 6
@@ -176,6 +177,7 @@ class Driver:
         self.engine = engine
         self.applied_position = 0
         self.stalled: str | None = None
+        self.closed = False
         self.groups: dict[int, Group] = {}
         self._call_soon = call_soon
         self._call_later = call_later
@@ -246,7 +248,7 @@ class Driver:
         would have to wait for the next sync anyway."""
         self._scheduled = False
         batch = self._pending
-        if not batch:
+        if not batch or self.closed:
             return
         self._pending = []
         log = self.log
@@ -286,6 +288,8 @@ class Driver:
             self._schedule()
 
     def _apply_ready(self) -> None:
+        if self.closed:
+            return
         inflight = self._inflight
         durable = self._durable_position
         ready: list[Proposal] = []
