@@ -259,7 +259,7 @@ class EmbeddedServer:
         try:
             await asyncio.wait_for(settled.wait(), self.config.shutdown_grace_s)
         except TimeoutError:
-            self.log.warning("writes are still waiting for the disk; they are in the log")
+            self.log.warning("writes are still waiting for the disk; their clients were not answered")
         try:
             await loop.run_in_executor(self.scheduler.executor, self.storage.engine.flush)
             self.storage.close()

@@ -7,11 +7,13 @@ from typing import Any
 import orjson
 import pytest
 from hashrange_node.log.errors import LogFull
+from hashrange_node.replica import index_queue
 from hashrange_node.storage import keyspace
 from hashrange_node.storage.engine import EngineError
 from hashrange_node.storage.memory import MemoryEngine
 from hashrange_router.api.tables_update import plan_update
 
+from hashrange.errors import ApiError
 from hashrange.model.table_document import revised
 from hashrange.wire.messages import ChangeTable, ConflictError, ReadRange
 
@@ -297,3 +299,26 @@ def test_a_fill_takes_no_more_at_once_than_a_log_entry_should_hold() -> None:
     bench.scheduler.run(400)
     assert len(entries(bench)) == 40
     assert max(sizes) < 4 << 20
+
+
+def test_writes_are_refused_while_their_index_changes_queue_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The queue lies in memory: an index that does not keep up must slow its writers down."""
+    monkeypatch.setattr(index_queue, "BACKLOG_MAX", 50)
+    bench = Bench()
+    bench.create()
+    create_index(bench, "g")
+    bench.scheduler.run(100)
+    shipper = bench.node.shipper(bench.node.replicas[bench.schema().partitions.all[0].id])
+    shipper._lag_s = 1.0
+    answers = []
+    for number in range(100):
+        answers.append(bench.put({"pk": {"S": f"k{number}"}, "g": {"S": "x"}}))
+        bench.scheduler.run(4)
+    refused = [answer for (answer,) in answers if isinstance(answer, ApiError)]
+    assert len(refused) == 50
+    assert {error.type_name for error in refused} == {"ServiceUnavailable"}
+    bench.scheduler.run(10, seconds=1.0)
+    again = bench.put({"pk": {"S": "again"}, "g": {"S": "x"}})
+    bench.scheduler.run(10, seconds=1.0)
+    assert not isinstance(again[0], ApiError)
+    assert len(entries(bench)) == 51

@@ -3,7 +3,8 @@
 Every write queues its index changes in its own batch (`secondary`), so a change is queued exactly when the
 item changed. The shipper of a replica takes them in order, sends them to the index partitions, and when
 those have them durably removes them from the queue. After a crash everything still queued is sent again;
-entries carry the stamp of the item's write, and the receiver ignores what is not newer.
+entries carry the stamp of the item's write, and the receiver ignores what is not newer. Writes that come faster
+than their changes can be delivered are refused while the queue is long: it lies in memory.
 """
 
 from __future__ import annotations
@@ -21,8 +22,9 @@ from hashrange_node.replica.replica import Replica
 from hashrange_node.replica.secondary import find_global_index
 from hashrange_node.storage import keyspace
 
-BATCH = 512
-BATCH_BYTES = 1 << 20
+BATCH = 2_000
+BATCH_BYTES = 2 << 20
+BACKLOG_MAX = 100_000
 RETRY_DELAY_S = 0.2
 
 
@@ -55,12 +57,15 @@ class IndexShipper:
         for key, value in self.replica.engine.scan(prefix, upper):
             self._queue.append((key, msgpack.unpackb(value)))
         self._taken = len(self._queue)
+        self.replica.congested = len(self._queue) >= BACKLOG_MAX
         self._schedule()
 
     def enqueue(self, queued: list[tuple[bytes, list[Any]]]) -> None:
         """Take changes that were just applied."""
         self._queue.extend(queued)
         self._taken += len(queued)
+        if len(self._queue) >= BACKLOG_MAX:
+            self.replica.congested = True
         self._schedule()
 
     @property
@@ -135,6 +140,8 @@ class IndexShipper:
             self._queue.popleft()
         self._busy = False
         self._delivered_count += answer
+        if len(self._queue) < BACKLOG_MAX:
+            self.replica.congested = False
         while self._waiters and self._waiters[0][0] <= self._delivered_count and not self.stopped:
             self._waiters.popleft()[1]()
         self._schedule()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from hashrange.errors import ApiError
+from hashrange.errors import ApiError, unavailable
 from hashrange.model import record as records
 from hashrange.model.table import TableSchema
 from hashrange.wire.messages import Done, WriteEntries, WriteItem
@@ -22,10 +22,22 @@ class Replica:
     """One replica. `index_name` is None for a partition of a table, else the global index it belongs to.
 
     `stamps` gives the next hybrid timestamp; `on_queued` is told about index changes once they are
-    applied, so that they can be sent on.
+    applied, so that they can be sent on. While `congested`, no writes are taken: their index changes would
+    queue without end.
     """
 
-    __slots__ = ("engine", "epoch", "group", "id", "index_name", "items", "on_queued", "schema", "stamps")
+    __slots__ = (
+        "congested",
+        "engine",
+        "epoch",
+        "group",
+        "id",
+        "index_name",
+        "items",
+        "on_queued",
+        "schema",
+        "stamps",
+    )
 
     def __init__(
         self,
@@ -38,6 +50,7 @@ class Replica:
         on_queued: QueueSink,
     ) -> None:
         self.id = partition
+        self.congested = False
         self.epoch = 1
         self.schema = schema
         self.index_name = index_name
@@ -65,6 +78,10 @@ class Replica:
         held = None
         try:
             group.driver.admit()
+            if self.congested:
+                raise unavailable(
+                    "The global indexes of the table do not keep up with its writes; retry later"
+                )
             full_key = self.items + write.key
             held = group.overlay.get(full_key)
             current = self.engine.get(full_key) if held is None else held[1]
