@@ -122,7 +122,7 @@ class Request:
             not self._plain
             or extra_headers
             or connection.attention
-            or len(body) > connection.limits.compress_from_bytes
+            or (len(body) > connection.limits.compress_from_bytes and b"accept-encoding" in self.headers)
         ):
             self.answer = self._full_answer(connection, status, body, content_type, extra_headers)
             connection.settle()
