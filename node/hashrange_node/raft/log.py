@@ -123,7 +123,7 @@ class LogView:
         """Entries from `low` on, at least one, as many as fit; None when `low` has been compacted away."""
         position = low - self.base_index - 1
         if position >= 0:
-            return within(self.tail[position:] if position else list(self.tail), max_bytes)
+            return within(self.tail, position, len(self.tail), max_bytes)
         if low < self.first_index():
             return None
         return self.storage.entries(low, self.base_index + 1, max_bytes)
@@ -264,7 +264,7 @@ class LogView:
         if high <= low:
             return []
         base = self.base_index
-        entries = within(self.tail[low - base : high - base], max_bytes)
+        entries = within(self.tail, low - base, high - base, max_bytes)
         self.handed_out = entries[-1].index
         if self.last_config_index > low:
             self.unapplied_configs.extend(entry.index for entry in entries if entry.kind == CONFIG)

@@ -58,16 +58,14 @@ class InitialState:
     configuration: Configuration = field(default_factory=Configuration)
 
 
-def within(entries: list[Entry], max_bytes: int) -> list[Entry]:
-    """The first entries that together fit into `max_bytes`; at least one, so that there is progress."""
-    if len(entries) < 2:
-        return entries
+def within(entries: list[Entry], start: int, end: int, max_bytes: int) -> list[Entry]:
+    """Of entries[start:end] the first that together fit into `max_bytes`; at least one, so there is progress."""
     total = 0
-    for position, entry in enumerate(entries):
-        total += entry.size
-        if total > max_bytes and position:
-            return entries[:position]
-    return entries
+    for position in range(start, end):
+        total += entries[position].size
+        if total > max_bytes and position > start:
+            return entries[start:position]
+    return entries[start:end]
 
 
 class MemoryStorage:
@@ -95,7 +93,8 @@ class MemoryStorage:
 
     def entries(self, low: int, high: int, max_bytes: int) -> list[Entry]:
         assert self._base_index < low <= high <= self.last_index() + 1
-        return within(self._entries[low - self._base_index - 1 : high - self._base_index - 1], max_bytes)
+        base = self._base_index + 1
+        return within(self._entries, low - base, high - base, max_bytes)
 
     def snapshot(self) -> Snapshot | None:
         return self._snapshot
