@@ -15,6 +15,7 @@ CORES = (
     "hashrange/model",
     "hashrange/expr",
     "node/hashrange_node/log/format.py",
+    "node/hashrange_node/raft",
     "node/hashrange_node/replica/evaluate.py",
     "node/hashrange_node/replica/effects.py",
     "node/hashrange_node/replica/secondary.py",
