@@ -26,13 +26,8 @@ def read_units_half(size_bytes: int, consistent: bool) -> int:
     return blocks << 1 if consistent else blocks
 
 
-def write_units(size_bytes: int) -> int:
-    """Whole units for writing `size_bytes`, the larger of old and new item; 1 for a missing one (0)."""
-    return (size_bytes + 1023) >> 10 or 1
-
-
 def write_units_half(size_bytes: int) -> int:
-    """`write_units` in half units."""
+    """Half units for writing `size_bytes`, the larger of the old and the new item; a missing one (0) costs a unit."""
     return ((size_bytes + 1023) >> 10 or 1) << 1
 
 

@@ -13,7 +13,6 @@ from hashrange.model.table_units import (
     index_write_units_half,
     item_collection_metrics,
     read_units_half,
-    write_units,
     write_units_half,
 )
 
@@ -29,7 +28,6 @@ def test_reads_round_up_to_4_kb(size: int, strong_half: int, eventual_half: int)
 
 @pytest.mark.parametrize(("size", "units"), [(0, 1), (1, 1), (1024, 1), (1025, 2), (2048, 2), (409_600, 400)])
 def test_writes_round_up_to_1_kb(size: int, units: int) -> None:
-    assert write_units(size) == units
     assert write_units_half(size) == 2 * units
 
 

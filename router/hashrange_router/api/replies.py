@@ -6,7 +6,7 @@ from typing import Any
 
 import orjson
 
-from hashrange.model.table_units import CapacityTally, consumed_table_only, consumed_total
+from hashrange.model.table_units import CapacityTally, consumed_table_only, consumed_total, write_units_half
 from hashrange.wire.messages import WriteResult
 from hashrange_router.api.call import Call
 
@@ -31,7 +31,7 @@ def tally_of(table: str, result: WriteResult) -> CapacityTally:
 def add_write(tally: CapacityTally, result: WriteResult) -> None:
     """Count one write: the larger of the old and the new item, and each touched index."""
     size = max(result.old_size, result.new_size)
-    tally.add_table(((size + 1023) >> 10 or 1) << 1)
+    tally.add_table(write_units_half(size))
     if result.index_units is not None:
         for kind, name, half in result.index_units:
             tally.add_index(kind, name, half)
@@ -41,7 +41,7 @@ def write_reply(call: Call, mode: str | None, table: str, result: WriteResult, m
     """The body of PutItem, UpdateItem and DeleteItem, and the units for the metrics."""
     if result.index_units is None and (mode is None or mode == "NONE"):
         size = max(result.old_size, result.new_size)
-        call.write_units_half = ((size + 1023) >> 10 or 1) << 1
+        call.write_units_half = write_units_half(size)
         if result.attributes is None and metrics is None:
             return EMPTY
         consumed = b""
