@@ -22,7 +22,7 @@ from hashrange_node.meta.catalogue import GROUP, Catalogue, partitions_of
 from hashrange_node.replica.effects import KeyRange, decode
 from hashrange_node.replica.group import Driver, Group
 from hashrange_node.replica.index_queue import IndexShipper
-from hashrange_node.replica.reads import read_range
+from hashrange_node.replica.reads import RangeRead
 from hashrange_node.replica.replica import Replica
 from hashrange_node.storage import keyspace
 from hashrange_node.storage.engine import Engine, EngineBusy, EngineError
@@ -217,12 +217,17 @@ class Node:
         """Handle a message to this node (`Transport`)."""
         try:
             self._handlers[message.__class__](message, done)
-        except ApiError as error:
+        except Exception as error:
+            self._refuse(message, error, done)
+
+    def _refuse(self, message: wire.Message, error: Exception, done: Done) -> None:
+        """Answer a message whose handling raised; whoever waits must not wait for ever."""
+        if isinstance(error, ApiError):
             done(error)
-        except EngineError as error:
+        elif isinstance(error, EngineError):
             self.report("the storage engine failed on a read", error)
             done(internal(f"The storage engine failed: {error}"))
-        except Exception as error:  # our bug: whoever waits for the answer must not wait for ever
+        else:
             self.report(f"handling {message.__class__.__name__} failed", error)
             done(internal())
 
@@ -246,7 +251,21 @@ class Node:
 
     def _read_range(self, message: wire.ReadRange, done: Done) -> None:
         replica = self._replica(message.partition)
-        done(read_range(self.engine, message, replica.schema.codec))
+        self._read_on(RangeRead(self.engine, message, replica.schema.codec), message, done)
+
+    def _read_on(self, read: RangeRead, message: wire.ReadRange, done: Done) -> None:
+        """Read a slice; a long page goes on in the next tick, so that others get their turn."""
+        if read.step():
+            done(read.result)
+        else:
+            self.scheduler.call_soon(lambda: self._read_more(read, message, done))
+
+    def _read_more(self, read: RangeRead, message: wire.ReadRange, done: Done) -> None:
+        try:
+            self._replica(message.partition)
+            self._read_on(read, message, done)
+        except Exception as error:
+            self._refuse(message, error, done)
 
     def _write_entries(self, message: wire.WriteEntries, done: Done) -> None:
         self._replica(message.partition).write_entries(message, done)
