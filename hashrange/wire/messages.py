@@ -51,7 +51,9 @@ class WriteItem:
     `item_json` and `item_size` are the new item of a PUT. `key_item` holds the key attributes (UPDATE and
     DELETE). `decoded` is the item of `item_json` when the sender has it at hand; it never travels.
     `want_old_on_failure` asks for the stored item in a ConditionalCheckFailedException. `expiry_s` marks
-    a deletion by time to live: it takes place only if the item still expires at that second.
+    a deletion by time to live: it takes place only if the item still expires at that second. `request_id` is
+    (session, sequence) of a sender that may send the write again: the state machine applies it once. Sequences
+    of a session grow; None when the sender never repeats itself.
     """
 
     __slots__ = (
@@ -65,6 +67,7 @@ class WriteItem:
         "key_item",
         "kind",
         "partition",
+        "request_id",
         "returns",
         "update",
         "want_old_on_failure",
@@ -84,6 +87,7 @@ class WriteItem:
         self.returns: int = RETURN_NONE
         self.want_old_on_failure: bool = False
         self.expiry_s: int | None = None
+        self.request_id: tuple[int, int] | None = None
 
 
 class WriteResult:
