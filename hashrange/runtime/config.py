@@ -57,12 +57,11 @@ class Credential(BaseModel):
     secret: SecretStr = Field(min_length=1)
 
 
-class ServeConfig(BaseModel):
-    """The effective settings of one embedded server; frozen, so that parts may keep what they read."""
+class EndpointConfig(BaseModel):
+    """Settings of whatever serves the API over HTTP: the embedded server and a router."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    # Endpoint
     host: str = Field("127.0.0.1", min_length=1, description="address to listen on; 0.0.0.0 for all")
     port: Whole = Field(8000, ge=0, le=65535, description="TCP port; 0 picks a free one")
     cors: Annotated[tuple[str, ...], BeforeValidator(_list_of_origins)] = Field(
@@ -82,18 +81,6 @@ class ServeConfig(BaseModel):
         10.0, ge=0, le=600, description="time that requests under way are given when the server stops"
     )
 
-    # Data
-    data_dir: Directory = Field(Path("hashrange-data"), description="directory that holds the data")
-    in_memory: bool = Field(False, description="keep everything in memory and nothing on disk")
-    durability: Literal["fsync", "os"] = Field(
-        "fsync",
-        description="fsync: a write is answered when it is on stable storage; os: when the operating system "
-        "has it (survives a crash of the server, not a power cut)",
-    )
-    block_cache_mb: Whole = Field(64, ge=1, le=1_048_576, description="memory for blocks read from disk")
-    segment_mb: Whole = Field(64, ge=1, le=4_096, description="size of one segment of the log")
-
-    # Behaviour
     region: str = Field(
         "us-east-1", pattern=r"^[a-z][a-z0-9-]{0,31}$", description="AWS region the endpoint speaks for"
     )
@@ -108,6 +95,28 @@ class ServeConfig(BaseModel):
     validation_wording: Annotated[Literal["2026", "classic"], BeforeValidator(_year_as_text)] = Field(
         "2026", description="texts of validation errors: as AWS words them today, or before June 2026"
     )
+
+    def secrets(self) -> dict[str, str]:
+        """Access key to secret, for the signature verifier; empty when any credentials are accepted."""
+        return {
+            credential.access_key: credential.secret.get_secret_value() for credential in self.credentials
+        }
+
+
+class DataConfig(BaseModel):
+    """Settings of whatever stores data: the embedded server and a node."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    data_dir: Directory = Field(Path("hashrange-data"), description="directory that holds the data")
+    in_memory: bool = Field(False, description="keep everything in memory and nothing on disk")
+    durability: Literal["fsync", "os"] = Field(
+        "fsync",
+        description="fsync: a write is answered when it is on stable storage; os: when the operating system "
+        "has it (survives a crash of the server, not a power cut)",
+    )
+    block_cache_mb: Whole = Field(64, ge=1, le=1_048_576, description="memory for blocks read from disk")
+    segment_mb: Whole = Field(64, ge=1, le=4_096, description="size of one segment of the log")
     delay_transient_statuses: bool = Field(
         False, description="let tables and indexes stay a while in CREATING, UPDATING and DELETING"
     )
@@ -117,22 +126,26 @@ class ServeConfig(BaseModel):
     index_lag_ms: Whole = Field(
         0, ge=0, le=3_600_000, description="hold global secondary indexes back on purpose, for tests"
     )
-    triggers: bool = Field(False, description="run functions on table changes")
-    dax: bool = Field(False, description="start a DAX cache node")
-    console: bool = Field(False, description="serve the web console")
 
-    # Logs
+
+class LogConfig(BaseModel):
+    """Settings of every program's log output."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
     log_format: Literal["text", "json", "auto"] = Field(
         "auto", description="auto: text on a terminal, JSON lines otherwise"
     )
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="least level logged")
     access_log: bool = Field(False, description="log one line for every request")
 
-    def secrets(self) -> dict[str, str]:
-        """Access key to secret, for the signature verifier; empty when any credentials are accepted."""
-        return {
-            credential.access_key: credential.secret.get_secret_value() for credential in self.credentials
-        }
+
+class ServeConfig(LogConfig, DataConfig, EndpointConfig):
+    """The effective settings of one embedded server; frozen, so that parts may keep what they read."""
+
+    triggers: bool = Field(False, description="run functions on table changes")
+    dax: bool = Field(False, description="start a DAX cache node")
+    console: bool = Field(False, description="serve the web console")
 
 
 Setting = str | int | float | bool | Path | tuple[str, ...] | tuple[Credential, ...] | None
