@@ -15,11 +15,22 @@ CONTROL = 0
 
 
 class ReplicaPlace(TypedDict):
-    """Where one replica is. `generation` counts the data directories that the node has had."""
+    """Where one replica is. `generation` counts the data directories that the node has had.
+
+    `leaving` is there while the replica is to be taken out of its group: it goes from the placement after that.
+    """
 
     id: int
     node: int
     generation: int
+    leaving: NotRequired[bool]
+
+
+class SplitIntent(TypedDict):
+    """A split that has been decided: `at` is the first hash of the upper child, `children` the new partitions."""
+
+    at: int
+    children: list[int]
 
 
 class Placement(TypedDict):
@@ -28,7 +39,8 @@ class Placement(TypedDict):
     `store` names the key range on disk: children of a split share their parent's. `origin` tells how the group
     began: "create" (empty, with the replicas `initial`) or "split" (with its parent's data). `conf` grows with
     every change of this record. `next_replica` is the id that the next replica gets: ids are never reused.
-    `successors` are the partitions that a split put in its place: it serves nothing any more.
+    `split` is a split that is under way: the membership does not change meanwhile. `successors` are the partitions
+    that a split put in its place: it serves nothing any more.
     """
 
     id: int
@@ -43,6 +55,7 @@ class Placement(TypedDict):
     conf: int
     next_replica: int
     parent: NotRequired[int]
+    split: NotRequired[SplitIntent]
     successors: NotRequired[list[int]]
 
 
@@ -60,6 +73,14 @@ class NodeRecord(TypedDict):
     incarnation: str
     generation: int
     state: str
+
+
+class ClusterRecord(TypedDict):
+    """What a cluster began with: its id (hex), when (epoch seconds), and the first nodes with their directories."""
+
+    cluster: str
+    created: float
+    members: list[NodeRecord]
 
 
 @dataclass(slots=True)
@@ -84,7 +105,8 @@ class GroupReport:
     Leaders alone fill `voters`, `learners`, `joint` (a joint configuration is in force), `behind` (replica id ->
     entries that it lacks; -1 while it needs a snapshot), `counts` (space -> (entries, bytes)) and the rates of
     the last seconds. `damaged` says why the replica cannot go on, else "". `split_applied`: the split that closed
-    this partition is applied here. `queued`: index changes not delivered yet.
+    this partition is applied here. `queued`: index changes not delivered yet. `heat_at`: the hash that halves the
+    requests of the last seconds; None when there were few, or most were for one key.
     """
 
     partition: int
@@ -103,6 +125,7 @@ class GroupReport:
     damaged: str = ""
     split_applied: bool = False
     queued: int = 0
+    heat_at: int | None = None
 
 
 @dataclass(slots=True)
@@ -203,12 +226,14 @@ class WatchCatalogue:
 class CatalogueUpdate:
     """Changes of the catalogue up to `index` of group 0. `full`: `entries` are everything there is.
 
-    Entries are (engine key, value or None).
+    Entries are (engine key, value or None). Updates may be lost on the way: one that does not follow on what the
+    receiver has (its index is below `after_index`) is of no use to it, and it asks again.
     """
 
     index: int
     full: bool
     entries: list[tuple[bytes, bytes | None]]
+    after_index: int = 0
 
 
 @dataclass(slots=True)
@@ -238,9 +263,11 @@ class SnapshotChunk:
 class Bootstrap:
     """Between the first nodes of a new cluster: are you empty too, and shall this be our cluster id?
 
-    Answer: {"cluster": id or "", "empty": bool}. With `commit` True the id is taken over.
+    Answer: {"cluster": id or "", "empty": bool, "node": its NodeRecord, "record": ClusterRecord or None}. With
+    `commit` True the id and `record` are taken over: the first state of group 0, the same on all members.
     """
 
     cluster: str
     members: list[int]
     commit: bool
+    record: ClusterRecord | None = None
