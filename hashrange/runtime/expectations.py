@@ -5,20 +5,28 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, Literal, get_args, get_origin
 
+from pydantic import BaseModel
+
 from hashrange.runtime.config import ServeConfig
 
 _SPECIAL = {
     "region": "an AWS region such as us-east-1 (lower-case letters, digits and hyphens)",
     "cors": "a list of origins, or * for all",
     "host": "a host name or an IP address",
+    "admin_host": "a host name or an IP address",
+    "az": "a zone such as az1 (lower-case letters, digits and hyphens)",
+    "members": "a list of ID/AZ/HOST:PORT, such as 1/az1/10.0.1.5:8101",
+    "seeds": "a list of ID/HOST:PORT, such as 1/10.0.1.5:8101",
+    "advertise": "HOST:PORT",
+    "admin_advertise": "HOST:PORT",
 }
 
 
-def expectation(name: str) -> str:
-    """A noun phrase for what the field `name` accepts, for example `a whole number from 0 to 65535`."""
+def expectation(name: str, model: type[BaseModel] = ServeConfig) -> str:
+    """A noun phrase for what a model's field accepts, for example `a whole number from 0 to 65535`."""
     if name in _SPECIAL:
         return _SPECIAL[name]
-    field = ServeConfig.model_fields[name]
+    field = model.model_fields[name]
     kinds = [field.annotation, *get_args(field.annotation)]
     for kind in kinds:
         if get_origin(kind) is Literal:
