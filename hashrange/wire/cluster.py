@@ -63,7 +63,7 @@ class NodeRecord(TypedDict):
     """One node as the control plane knows it. `state` is "up", "draining" or "removed".
 
     `incarnation` names the data directory (hex); another one under the same node id is a new `generation`, on
-    which no replica of the generation before it can be.
+    which no replica of the generation before it can be. `retiring`: it is drained in order to be removed.
     """
 
     id: int
@@ -73,6 +73,7 @@ class NodeRecord(TypedDict):
     incarnation: str
     generation: int
     state: str
+    retiring: NotRequired[bool]
 
 
 class ClusterRecord(TypedDict):
