@@ -1,0 +1,1 @@
+"""`hashrange cluster`: a whole cluster as child processes of one command, and the commands that act on it."""

@@ -1,0 +1,292 @@
+"""How a local cluster is laid out: its processes, ports, directories and configuration files.
+
+Pure, but for reading and writing `cluster.json`, which holds all of it:
+
+    DIR/cluster.json        what belongs to the cluster, with process ids and addresses
+    DIR/LOCK                locked while `hashrange cluster up` runs
+    DIR/control             socket of the supervisor
+    DIR/node-1/             config.toml, log.txt, data/
+    DIR/router-1/           config.toml, log.txt
+
+A cluster takes ports from one base: routers share the base itself; each process has ports of its own above it
+(`PORTS` in all). Clusters whose bases are that far apart fit on one machine.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from hashrange.runtime.cluster_config import format_address
+
+FORMAT = 1
+STATE_NAME = "cluster.json"
+NODE = "node"
+ROUTER = "router"
+NODE_PORTS = 100
+NODE_ADMIN_PORTS = 200
+ROUTER_ADMIN_PORTS = 300
+PORTS = 400
+PROCESSES_MAX = 99
+
+STARTING = "starting"
+READY = "ready"
+STOPPED = "stopped"
+FAILED = "failed"
+
+
+class LayoutError(Exception):
+    """A cluster cannot be laid out, found or used like this; the text is a sentence for the user."""
+
+
+@dataclass(slots=True)
+class Process:
+    """One process of a cluster. `started` is its start time in the kernel's ticks: with the pid it names it.
+
+    `state` is the supervisor's view: starting, ready, stopped (asked to), failed (ended by itself or killed).
+    """
+
+    role: str
+    id: int
+    az: str
+    pid: int | None = None
+    started: int | None = None
+    state: str = STOPPED
+    exit: str = ""
+
+    @property
+    def name(self) -> str:
+        """`node-1`, `router-1`."""
+        return f"{self.role}-{self.id}"
+
+
+@dataclass(slots=True)
+class Layout:
+    """A cluster on this machine. `initial` are the nodes it began with; `settings` go to every node."""
+
+    directory: Path
+    base_port: int
+    host: str
+    region: str
+    azs: int
+    initial: list[int]
+    settings: dict[str, Any] = field(default_factory=dict)
+    router_settings: dict[str, Any] = field(default_factory=dict)
+    processes: list[Process] = field(default_factory=list)
+    next_node: int = 1
+    supervisor_pid: int | None = None
+    supervisor_started: int | None = None
+
+    def of(self, role: str) -> list[Process]:
+        """The processes of one role, by id."""
+        return [process for process in self.processes if process.role == role]
+
+    def find(self, role: str, number: int) -> Process:
+        """One process; raises LayoutError when there is none."""
+        for process in self.processes:
+            if process.role == role and process.id == number:
+                return process
+        raise LayoutError(f"there is no {role} {number} in this cluster")
+
+    def zone(self, number: int) -> str:
+        """The zone that the n-th process of a role goes into."""
+        return f"az{(number - 1) % self.azs + 1}"
+
+    @property
+    def zones(self) -> list[str]:
+        """All zones that a process is in."""
+        return sorted({process.az for process in self.processes}, key=lambda az: (len(az), az))
+
+    def directory_of(self, process: Process) -> Path:
+        """Where a process keeps its configuration, log and data."""
+        return self.directory / process.name
+
+    def address(self, process: Process) -> str:
+        """HOST:PORT that a process serves: a router's clients, a node's peers."""
+        port = self.base_port if process.role == ROUTER else self.base_port + NODE_PORTS + process.id
+        return format_address(self.host, port)
+
+    def admin_port(self, process: Process) -> int:
+        """The port of a process's health, metrics and administration."""
+        offset = ROUTER_ADMIN_PORTS if process.role == ROUTER else NODE_ADMIN_PORTS
+        return self.base_port + offset + process.id
+
+    def admin_url(self, process: Process) -> str:
+        """The URL of a process's admin port."""
+        return f"http://{format_address(self.host, self.admin_port(process))}"
+
+    @property
+    def endpoint(self) -> str:
+        """The URL that clients use."""
+        return f"http://{format_address(self.host, self.base_port)}"
+
+    def add_node(self, az: str | None) -> Process:
+        """A further node, in the zone given or the one with the fewest nodes. Ids are never used again."""
+        if az is not None and az not in {process.az for process in self.of(NODE)}:
+            known = ", ".join(sorted({process.az for process in self.of(NODE)}))
+            raise LayoutError(f"there is no zone {az} in this cluster; its zones are {known}")
+        if self.next_node > PROCESSES_MAX:
+            raise LayoutError(f"a cluster on one machine has at most {PROCESSES_MAX} nodes over its life")
+        if az is None:
+            counts = dict.fromkeys(self.zones, 0)
+            for process in self.of(NODE):
+                counts[process.az] += 1
+            az = min(counts, key=lambda zone: (counts[zone], zone))
+        process = Process(NODE, self.next_node, az)
+        self.next_node += 1
+        self.processes.append(process)
+        return process
+
+    def config_of(self, process: Process) -> dict[str, Any]:
+        """The settings of a process's configuration file."""
+        common: dict[str, Any] = {
+            "id": process.id,
+            "az": process.az,
+            "host": self.host,
+            "region": self.region,
+            "admin_host": self.host,
+            "admin_port": self.admin_port(process),
+            "log_format": "text",
+            "fault_injection": True,
+        }
+        others = [each for each in self.of(NODE) if process.role == ROUTER or each.id != process.id]
+        seeds = [f"{each.id}/{self.address(each)}" for each in others]
+        if process.role == ROUTER:
+            return {
+                **common,
+                "port": self.base_port,
+                "reuse_port": True,
+                "seeds": seeds,
+                **self.router_settings,
+            }
+        members = []
+        if process.id in self.initial:
+            # All of them, also one that has left since: the list is what the cluster began with.
+            for number in self.initial:
+                founder = Process(NODE, number, self.zone(number))
+                members.append(f"{number}/{founder.az}/{self.address(founder)}")
+        return {
+            **common,
+            "port": self.base_port + NODE_PORTS + process.id,
+            "data_dir": str(self.directory_of(process).absolute() / "data"),
+            "members": members,
+            "seeds": seeds,
+            **self.settings,
+        }
+
+    def to_json(self) -> dict[str, Any]:
+        """The document that is kept in cluster.json; addresses are there for readers."""
+        return {
+            "format": FORMAT,
+            "endpoint": self.endpoint,
+            "base_port": self.base_port,
+            "host": self.host,
+            "region": self.region,
+            "azs": self.azs,
+            "initial": self.initial,
+            "next_node": self.next_node,
+            "settings": self.settings,
+            "router_settings": self.router_settings,
+            "supervisor": {"pid": self.supervisor_pid, "started": self.supervisor_started},
+            "processes": [
+                {
+                    **asdict(process),
+                    "address": self.address(process),
+                    "metrics_url": self.admin_url(process) + "/metrics",
+                    "log": str(self.directory_of(process) / "log.txt"),
+                }
+                for process in self.processes
+            ],
+        }
+
+    def save(self) -> None:
+        """Write cluster.json as a whole or not at all."""
+        path = self.directory / STATE_NAME
+        draft = path.with_suffix(".draft")
+        draft.write_text(json.dumps(self.to_json(), indent=2) + "\n", encoding="utf-8")
+        draft.replace(path)
+
+
+def load(directory: Path) -> Layout:
+    """The cluster of a directory; raises LayoutError."""
+    path = directory / STATE_NAME
+    try:
+        document = json.loads(path.read_text(encoding="utf-8"))
+        if document["format"] != FORMAT:
+            raise LayoutError(f"{path} was written by another version of hashrange; use that one")
+        names = Process.__slots__
+        return Layout(
+            directory=directory,
+            base_port=document["base_port"],
+            host=document["host"],
+            region=document["region"],
+            azs=document["azs"],
+            initial=document["initial"],
+            settings=document["settings"],
+            router_settings=document["router_settings"],
+            processes=[Process(**{name: each[name] for name in names}) for each in document["processes"]],
+            next_node=document["next_node"],
+            supervisor_pid=document["supervisor"]["pid"],
+            supervisor_started=document["supervisor"]["started"],
+        )
+    except FileNotFoundError:
+        raise LayoutError(
+            f"there is no cluster in {directory}; name its directory with --data-dir, "
+            "or start one with `hashrange cluster up`"
+        ) from None
+    except (ValueError, KeyError, TypeError) as error:
+        raise LayoutError(f"{path} is damaged ({error!r}); correct it, or use another --data-dir") from None
+    except OSError as error:
+        raise LayoutError(f"{path} cannot be read ({error.strerror}); check its permissions") from None
+
+
+def plan(
+    directory: Path,
+    *,
+    azs: int,
+    nodes: int,
+    routers: int,
+    base_port: int,
+    region: str,
+    host: str = "127.0.0.1",
+    settings: dict[str, Any] | None = None,
+    router_settings: dict[str, Any] | None = None,
+) -> Layout:
+    """A new cluster: nodes and routers go round the zones; the first node of three zones is a founder."""
+    if azs == 2:
+        raise LayoutError("two zones cannot outvote one another: --azs is 1 (no replication), or 3 and more")
+    if nodes < azs:
+        raise LayoutError(f"{azs} zones need at least {azs} nodes; raise --nodes or lower --azs")
+    if not 1 <= routers <= PROCESSES_MAX or nodes > PROCESSES_MAX:
+        raise LayoutError(f"a cluster on one machine has 1 to {PROCESSES_MAX} nodes and routers")
+    if not 1 <= base_port <= 65_535 - PORTS:
+        raise LayoutError(
+            f"--port is from 1 to {65_535 - PORTS}: a cluster takes {PORTS} ports from there on"
+        )
+    founders = [1] if azs == 1 else [1, 2, 3]
+    layout = Layout(directory, base_port, host, region, azs, founders, settings or {}, router_settings or {})
+    layout.processes = [Process(NODE, number, layout.zone(number)) for number in range(1, nodes + 1)]
+    layout.processes += [Process(ROUTER, number, layout.zone(number)) for number in range(1, routers + 1)]
+    layout.next_node = nodes + 1
+    return layout
+
+
+def make_directory(directory: Path) -> None:
+    """Make a cluster's directory if need be; raises LayoutError for one that holds something else."""
+    try:
+        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        mine = {STATE_NAME, "LOCK", "control"}
+        if not (directory / STATE_NAME).exists() and any(
+            each.name not in mine and not each.name.startswith(("node-", "router-"))
+            for each in directory.iterdir()
+        ):
+            raise LayoutError(f"{directory} holds something else than a cluster; give another --data-dir")
+        if not os.access(directory, os.W_OK | os.X_OK):
+            raise LayoutError(f"{directory} cannot be written by this user; give another --data-dir")
+    except FileExistsError:
+        raise LayoutError(f"{directory} is not a directory; give another --data-dir") from None
+    except OSError as error:
+        raise LayoutError(f"{directory} cannot be used ({error.strerror}); give another --data-dir") from None
