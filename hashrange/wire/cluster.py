@@ -261,6 +261,22 @@ class SnapshotChunk:
 
 
 @dataclass(slots=True)
+class ScrubReport:
+    """To the leader of a partition: what a replica had in a slice of its entries when it applied `index`. A cast.
+
+    `round` names the check. `error` says why the slice could not be read, else ""; `checksum` counts then not.
+    """
+
+    partition: int
+    replica: int
+    round: int
+    index: int
+    entries: int
+    checksum: int
+    error: str
+
+
+@dataclass(slots=True)
 class Bootstrap:
     """Between the first nodes of a new cluster: are you empty too, and shall this be our cluster id?
 

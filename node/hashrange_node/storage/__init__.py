@@ -1,7 +1,7 @@
 """The storage engine behind the state machine, and the data directory it lives in (README.md)."""
 
 from .datadir import DataDirectory, DataDirError
-from .engine import Engine, EngineBusy, EngineError, EngineFull, KeyRange, Mutation
+from .engine import Engine, EngineBusy, EngineError, EngineFull, KeyRange, Mutation, View
 from .memory import MemoryEngine
 
 __all__ = [
@@ -14,4 +14,5 @@ __all__ = [
     "KeyRange",
     "MemoryEngine",
     "Mutation",
+    "View",
 ]

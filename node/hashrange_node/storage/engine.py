@@ -31,6 +31,22 @@ class EngineBusy(EngineError):  # noqa: N818
     """Writes came faster than the disk takes them: nothing of the write was done; it may be tried again."""
 
 
+class View(Protocol):
+    """What an engine held in some ranges when the view was made, whatever is written afterwards.
+
+    A view that is held costs an engine the files and buffers that it would have let go of since: take what is
+    needed and close it. It ends when its engine is closed.
+    """
+
+    def entries(self) -> Iterator[tuple[bytes, bytes]]:
+        """All entries, range by range, each in the order of its keys. To be called once."""
+        ...
+
+    def close(self) -> None:
+        """Let go of what the view holds; its iterator ends. Twice is harmless."""
+        ...
+
+
 class Engine(Protocol):
     """An ordered map from bytes to bytes. All methods raise EngineError when they cannot do their work."""
 
@@ -55,6 +71,10 @@ class Engine(Protocol):
         The iterator is valid until the next `write`: take what is needed from it at once and keep lists, not
         iterators.
         """
+        ...
+
+    def view(self, ranges: Sequence[KeyRange]) -> View:
+        """A consistent view of the half-open ranges as they are now, for reading that goes on for longer."""
         ...
 
     def flush(self) -> None:

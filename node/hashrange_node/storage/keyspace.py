@@ -2,17 +2,24 @@
 
     G  group id(8)                          state of a replication group: applied index, term, counts
     C  name                                 the catalogue (state machine of group 0)
-    P  partition(8) space(1) relative key   items (space 0), local index entries (1..5), expiry index (64)
+    P  store(8) space(1) relative key       items (space 0), local index entries (1..5), expiry index (64)
     Q  partition(8) raft index(8) number(4) changes still to be sent to global indexes, in order
     B  partition(8) name                    how far a background fill of `name` has come
+    D  partition(8) raft index(8)           requests applied in the batch that begins with this entry
+    I  partition(8)                         a snapshot is being installed: which, and where it is staged
 
-All numbers are big-endian, so that ranges of ids are ranges of keys. Partition ids are never reused.
+All numbers are big-endian, so that ranges of ids are ranges of keys. Partition ids are never reused. A `store`
+is the id of a partition that was made empty; what splits made of it lies in the same store, each in its own
+range of hashes. Relative keys begin with the hash (8 bytes), in the expiry index with a second (8), then the hash.
 """
 
 from __future__ import annotations
 
 ITEMS = 0
 EXPIRY = 64
+# The spaces whose relative keys begin with the hash: items and local indexes.
+HASHED_SPACES = range(6)
+HASH_MAX = 2**64 - 1
 
 CATALOGUE_PREFIX = b"C"
 
@@ -42,8 +49,31 @@ def fill_cursor(partition: int, name: str) -> bytes:
     return b"B" + partition.to_bytes(8, "big") + name.encode()
 
 
+def request_window_prefix(partition: int) -> bytes:
+    """What all records of a partition's applied requests begin with (9 bytes)."""
+    return b"D" + partition.to_bytes(8, "big")
+
+
+def installing(partition: int) -> bytes:
+    """Key of the mark that a snapshot is being installed into a partition."""
+    return b"I" + partition.to_bytes(8, "big")
+
+
+def hashes_of(store: int, space: int, lo: int, hi: int) -> tuple[bytes, bytes]:
+    """Range of the keys in a hashed space of a store whose hash is in lo..hi, both included."""
+    prefix = space_prefix(store, space)
+    if hi == HASH_MAX:
+        return prefix + lo.to_bytes(8, "big"), space_prefix(store, space + 1)
+    return prefix + lo.to_bytes(8, "big"), prefix + (hi + 1).to_bytes(8, "big")
+
+
+def expiry_hash(key: bytes) -> bytes:
+    """The hash (8 bytes) in a key of the expiry index."""
+    return key[18:26]
+
+
 def ranges_of(partition: int) -> list[tuple[bytes, bytes]]:
-    """All key ranges of a partition, half open: what is deleted when the partition is dropped."""
+    """All key ranges of a partition that has its store to itself: what is deleted when it is dropped."""
     low = partition.to_bytes(8, "big")
     high = (partition + 1).to_bytes(8, "big")
-    return [(tag + low, tag + high) for tag in (b"B", b"G", b"P", b"Q")]
+    return [(tag + low, tag + high) for tag in (b"B", b"D", b"G", b"I", b"P", b"Q")]
