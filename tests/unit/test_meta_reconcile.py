@@ -26,7 +26,8 @@ def test_three_replicas_lie_in_three_azs_on_the_emptiest_nodes() -> None:
 
 
 @pytest.mark.parametrize(
-    ("azs", "factor"), [(["a"], 1), (["a"] * 5, 1), (["a", "b"], 1), (["a", "a", "b"], 3), (["a", "b", "c"], 3)]
+    ("azs", "factor"),
+    [(["a"], 1), (["a"] * 5, 1), (["a", "b"], 1), (["a", "a", "b"], 3), (["a", "b", "c"], 3)],
 )
 def test_replication_follows_from_azs_and_nodes(azs: list[str], factor: int) -> None:
     nodes = [node(n, az) for n, az in enumerate(azs, start=1)]
@@ -207,7 +208,9 @@ def test_only_so_many_voluntary_moves_are_under_way() -> None:
     most = 0
     for _ in range(100):
         cluster.round()
-        most = max(most, sum(any(r.get("leaving") for r in p["replicas"]) for p in cluster.placements.values()))
+        most = max(
+            most, sum(any(r.get("leaving") for r in p["replicas"]) for p in cluster.placements.values())
+        )
     assert most == SETTINGS.moves_max
 
 
@@ -385,3 +388,29 @@ def test_random_lives_of_a_cluster(seed: int) -> None:
     cluster.check()
     leaders = cluster.leaders()
     assert max(leaders.values()) - min(leaders.values()) <= 3
+
+
+def test_a_change_that_would_leave_no_majority_waits() -> None:
+    cluster = ModelCluster(["a", "b", "c"])
+    cluster.create(1)
+    cluster.settle()
+    followers = [r for r in cluster.placements[1]["replicas"] if r["id"] != cluster.groups[1].leader]
+    cluster.damaged[1, followers[0]["id"]] = "checksum differs"
+    cluster.round()
+    cluster.kill(followers[1]["node"])
+    cluster.now += 10
+    view = cluster.view()
+    assert any(r.get("leaving") for r in cluster.placements[1]["replicas"])
+    assert plan(view, cluster.settings) == []
+
+
+def test_a_second_lost_voter_waits_for_the_first() -> None:
+    cluster = ModelCluster(SIX, replace(SETTINGS, balance=False))
+    cluster.create(1)
+    cluster.elect()
+    cluster.groups[1].leader = 1
+    cluster.wipe(3)
+    cluster.round()
+    view = cluster.view()
+    view.reports[1][2].damaged = "checksum differs"
+    assert plan(view, cluster.settings) == [Members(1, learners=(4,))]
