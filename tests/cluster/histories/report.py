@@ -38,7 +38,9 @@ def draw(violation: Violation) -> str:
         )
     if stuck is not None:
         values = ", ".join(str(value) for value in violation.verdict.values[:8])
-        lines.append(f"  before the answer marked > the register could only hold: {values}")
+        lines.append(
+            f"  for the answers up to the one marked > the register had to hold {values} just before it"
+        )
     return "\n".join(lines)
 
 
