@@ -1,0 +1,67 @@
+"""Run seeds: `python -m tests.sim --seeds 200 --start 0`, or one in detail: `--seed 17 --trace`.
+
+Prints progress, and for a seed that fails what was broken and how to run it again. Exit code 1 when one did.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+import traceback
+
+from tests.sim.run import Plan, Simulation
+
+
+def main() -> int:
+    """Run what the arguments say."""
+    parser = argparse.ArgumentParser(prog="python -m tests.sim", description=__doc__)
+    parser.add_argument("--seeds", type=int, default=200, help="how many seeds")
+    parser.add_argument("--start", type=int, default=0, help="the first seed")
+    parser.add_argument("--seed", type=int, help="one seed alone")
+    parser.add_argument("--trace", action="store_true", help="print every fault")
+    parser.add_argument("--keep-going", action="store_true", help="go on after a failure")
+    parser.add_argument("--chaos", type=float, default=Plan().chaos_s, help="seconds of faults")
+    parser.add_argument("--kinds", default="", help="only these faults, separated by commas")
+    arguments = parser.parse_args()
+    seeds = (
+        [arguments.seed]
+        if arguments.seed is not None
+        else range(arguments.start, arguments.start + arguments.seeds)
+    )
+    started = time.monotonic()
+    failed: list[int] = []
+    totals = [0, 0, 0, 0]
+    for number, seed in enumerate(seeds, 1):
+        plan = Plan(chaos_s=arguments.chaos, kinds=tuple(filter(None, arguments.kinds.split(","))))
+        simulation = Simulation(seed, plan, tracing=arguments.trace)
+        try:
+            result = simulation.run()
+        except Exception as error:
+            failed.append(seed)
+            shown = f"{type(error).__name__}: {error}"
+            if not isinstance(error, AssertionError) or not str(error):
+                shown = traceback.format_exc()
+            print(
+                f"seed {seed} fails at {simulation.world.now:.3f} s, faults {simulation.faults.kinds}:\n  {shown}"
+            )
+            print(f"again: python -m tests.sim --seed {seed} --trace --chaos {arguments.chaos}")
+            if not arguments.keep_going:
+                break
+            continue
+        for place, value in enumerate((result.events, result.operations, result.unknown, result.elections)):
+            totals[place] += value
+        if arguments.seed is not None:
+            print(result)
+        elif number % 20 == 0:
+            print(f"{number} seeds, {time.monotonic() - started:.1f} s", flush=True)
+    seconds = time.monotonic() - started
+    events, operations, unknown, elections = totals
+    each_ms = seconds / max(len(seeds), 1) * 1000
+    print(f"{len(seeds)} seeds in {seconds:.1f} s, {each_ms:.0f} ms each; failed: {failed or 'none'}")
+    print(f"{events} events, {operations} operations ({unknown} with unknown outcome), {elections} elections")
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,125 @@
+"""The rules that no fault may break, checked while a cluster runs: a breach raises `Unsafe` with the rule's name.
+
+- election safety: one leader in a group and term;
+- leader completeness: a new leader has every entry that was ever applied anywhere;
+- log matching: entries of the same group, index and term are the same, whoever appends them;
+- state machine safety: nobody applies another entry at an index;
+- equal states: replicas that have applied the same index hold the same data and the same counts.
+
+What clients saw is checked at the end of a run (`tests.cluster.histories`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from hashrange_node.log.format import HARD_STATE, TRUNCATE, Entry
+from hashrange_node.node import Node
+from hashrange_node.replica.group import Group
+from hashrange_node.storage import keyspace
+
+
+class Unsafe(AssertionError):
+    """A rule is broken."""
+
+
+def check(holds: bool, rule: str, detail: object) -> None:
+    """Raise `Unsafe` unless it holds."""
+    if not holds:
+        raise Unsafe(f"{rule}: {detail}")
+
+
+class Checker:
+    """Watches all nodes of a cluster over all their lives."""
+
+    def __init__(self) -> None:
+        self.leaders: dict[tuple[int, int], int] = {}
+        self.committed: dict[int, dict[int, int]] = {}
+        self.entries: dict[tuple[int, int, int], tuple[int, int]] = {}
+        self.states: dict[tuple[int, int], tuple[int, int]] = {}
+        self.elections = 0
+
+    def appended(self, node: int, entries: Sequence[Entry]) -> None:
+        """A node has appended records to its log."""
+        for group, index, term, payload, kind in entries:
+            if kind in (HARD_STATE, TRUNCATE):
+                continue
+            found = (kind, hash(payload))
+            known = self.entries.setdefault((group, index, term), found)
+            check(
+                known == found,
+                "log matching",
+                f"entry {index} of term {term} of group {group} differs at node {node}",
+            )
+
+    def look(self, number: int, node: Node, seen: dict[int, int]) -> None:
+        """After an event at a node. `seen` is the node's own: group -> applied index at the last look."""
+        for group in node.driver.groups.values():
+            core = group.core
+            if core.is_leader:
+                self._leads(number, group)
+            applied = core.log.applied
+            before = seen.get(group.id, -1)
+            if applied != before:
+                seen[group.id] = applied
+                self._applied(number, node, group, before, applied)
+
+    def _leads(self, number: int, group: Group) -> None:
+        core = group.core
+        key = (group.id, core.term)
+        known = self.leaders.get(key)
+        if known is None:
+            self.leaders[key] = group.replica_id
+            self.elections += 1
+            log = core.log
+            first, last = log.first_index(), log.last_index
+            for index, term in self.committed.get(group.id, {}).items():
+                if index >= first:
+                    check(
+                        index <= last and log.term(index) == term,
+                        "leader completeness",
+                        f"node {number} leads term {core.term} of group {group.id} without entry {index}/{term}",
+                    )
+        else:
+            check(
+                known == group.replica_id,
+                "election safety",
+                f"replicas {known} and {group.replica_id} of group {group.id} lead term {core.term}",
+            )
+
+    def _applied(self, number: int, node: Node, group: Group, before: int, applied: int) -> None:
+        log = group.core.log
+        committed = self.committed.setdefault(group.id, {})
+        if before >= 0:
+            check(
+                applied > before,
+                "applied index grows",
+                f"group {group.id} at node {number}: {before}, {applied}",
+            )
+            for index in range(max(before + 1, log.first_index()), applied + 1):
+                term = log.term(index)
+                known = committed.setdefault(index, term)
+                check(
+                    known == term,
+                    "state machine safety",
+                    f"node {number} applies {index}/{term} in group {group.id}, another had {index}/{known}",
+                )
+        found = (digest(node, group), number)
+        state = self.states.setdefault((group.id, applied), found)
+        check(
+            state[0] == found[0],
+            "equal states",
+            f"nodes {number} and {state[1]} differ in group {group.id} after entry {applied}",
+        )
+
+
+def digest(node: Node, group: Group) -> int:
+    """A number for everything that a group's state machine holds, the same on all replicas."""
+    place = group.place
+    contents: list[Any] = [sorted((space, *pair) for space, pair in group.counts.items() if any(pair))]
+    prefix = b"P" + place.store.to_bytes(8, "big")
+    contents += node.engine.scan(prefix, prefix + b"\xff")
+    queue = keyspace.queue_prefix(place.id)
+    contents += node.engine.scan(queue, queue + b"\xff")
+    return hash(str(contents))

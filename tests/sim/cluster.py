@@ -1,0 +1,261 @@
+"""A cluster of simulated machines: nodes with disks, a router, and what can be done to them.
+
+A `Machine` is what outlives its node: disk, wall clock, the rate of its oscillator. `start` runs a new node over
+what the disk has. The node is the real one; only what it is given (log, engine, scheduler, clock, peers, chance) is
+simulated.
+"""
+
+from __future__ import annotations
+
+import random
+from typing import Any
+
+from hashrange_node.checkpoint import Checkpointer
+from hashrange_node.node import Node
+from hashrange_node.settings import NodeIdentity, ReplicationSettings
+
+from hashrange.model.table import TableSchema
+from hashrange.routing.map import PlacementMap
+from hashrange.routing.transport import RoutedTransport
+from hashrange.runtime.clock import StampClock
+from hashrange.wire.cluster import Placement, RaftBatch
+from tests.sim.checkers import Checker
+from tests.sim.disk import Disk, SimEngine, SimLog
+from tests.sim.events import Process, WallClock, World
+from tests.sim.network import Network, SimPeers, Weather
+from tests.sim.wire import carry
+
+ROUTER = 1000
+
+
+class Options:
+    """How a cluster is built."""
+
+    def __init__(self, *, nodes: int = 3, drift: float = 0.02, checkpoint_bytes: int = 20_000) -> None:
+        self.nodes = nodes
+        self.drift = drift
+        self.checkpoint_bytes = checkpoint_bytes
+        self.settings = ReplicationSettings()
+
+
+class Machine:
+    """One machine and the node that runs on it, if one does."""
+
+    def __init__(self, cluster: Cluster, number: int) -> None:
+        world = cluster.world
+        self.cluster = cluster
+        self.id = number
+        self.disk = Disk(world)
+        self.wall = WallClock()
+        self.rate = world.random.uniform(1 - cluster.options.drift, 1 + cluster.options.drift)
+        self.process: Process | None = None
+        self.node: Node
+        self.log: SimLog
+        self.peers: SimPeers
+        self.seen: dict[int, int] = {}
+        self.starts = 0
+        self.errors: list[str] = []
+
+    @property
+    def up(self) -> bool:
+        return self.process is not None
+
+    @property
+    def paused(self) -> bool:
+        return self.process is not None and self.process.paused
+
+    def start(self) -> None:
+        """Run a new node over what the disk has."""
+        cluster = self.cluster
+        world = cluster.world
+        process = self.process = Process(world, f"node {self.id}", self.rate, self.wall)
+        self.starts += 1
+        self.seen = {}
+        self.peers = cluster.network.join(self.id, process, self)
+        self.log = SimLog(self.disk, process, self._fatal)
+        self.log.observers.append(lambda entries: cluster.checker.appended(self.id, entries))
+        self.node = Node(
+            self.log,
+            SimEngine(self.disk),
+            process,
+            StampClock(process),
+            monotonic=process.monotonic,
+            rng=random.Random(world.random.getrandbits(32)),
+            fatal=self._fatal,
+            on_error=self._report,
+            identity=NodeIdentity(id=self.id, az=f"az{self.id}", standalone=False),
+            settings=cluster.options.settings,
+            peers=self.peers,
+        )
+        process.owner = self
+        cluster.open(self)
+        checkpointer = Checkpointer(
+            self.log,
+            self.node.engine,
+            self.node.driver,
+            run_off_loop=self._run_off_loop,
+            call_later=process.call_later,
+            trigger_bytes=cluster.options.checkpoint_bytes,
+            on_error=self._report,
+        )
+        checkpointer.start()
+        world.after_event(process)
+
+    def _run_off_loop(self, work: Any, done: Any) -> None:
+        """A flush takes a while; what it covers is durable when it ends."""
+        process = self.process
+        assert process is not None
+
+        def finish() -> None:
+            work()
+            done(None)
+
+        process.call_later(self.cluster.world.random.uniform(0.001, 0.2), finish)
+
+    def kill(self, power: bool = False) -> None:
+        """End the node's process, or cut the machine's power."""
+        if self.process is not None:
+            self.process.kill()
+            self.process = None
+            self.disk.crash(power)
+            self.cluster.network.gone(self.id)
+
+    def pause(self) -> None:
+        if self.process is not None and not self.process.paused:
+            self.process.pause()
+            self.cluster.network.stopped(self.id)
+
+    def resume(self) -> None:
+        if self.process is not None and self.process.paused:
+            self.process.resume()
+            self.cluster.network.resumed(self.id)
+
+    def stall(self, readings: int, duration_s: float) -> None:
+        """Stop the process in the middle of a callback, when it has read its clock so many times more."""
+        process = self.process
+        if process is None or process.paused or process.readings_left >= 0:
+            return
+
+        def stall() -> None:
+            world = self.cluster.world
+            self.cluster.trace(f"node {self.id} stalls for {duration_s:.2f} s")
+            self.pause()
+            world.run(world.now + duration_s)
+            if process.alive:
+                self.resume()
+
+        process.stall = stall
+        process.readings_left = readings
+
+    def _fatal(self, reason: str) -> None:
+        self.cluster.trace(f"node {self.id} ends: {reason}")
+        self.cluster.fatals.append((self.id, reason))
+        self.kill(power=True)
+
+    def _report(self, what: str, error: BaseException) -> None:
+        self.cluster.trace(f"node {self.id} reports: {what}: {error!r}")
+        self.cluster.reported.append((self.id, what, error))
+
+    # ---- what arrives (network.Handler)
+
+    def request(self, peer: Any, message: Any, done: Any) -> None:
+        self.node.send(message, done)
+
+    def cast(self, peer: Any, message: Any) -> None:
+        if message.__class__ is RaftBatch:
+            self.node.on_raft(message)
+
+    def look(self) -> None:
+        """Let the checker look at the node."""
+        self.cluster.checker.look(self.id, self.node, self.seen)
+
+
+class RouterMachine:
+    """A router: placements and transport; the clients live in its process."""
+
+    def __init__(self, cluster: Cluster, number: int) -> None:
+        world = cluster.world
+        self.id = number
+        process = self.process = Process(world, f"router {number}")
+        self.peers = cluster.network.join(number, process, self)
+        self.places = PlacementMap("az1", seeds=list(cluster.machines))
+        for placement in cluster.placements:
+            self.places.put(placement)
+        self.transport = RoutedTransport(
+            self.places,
+            self.peers,
+            now=process.monotonic,
+            call_later=process.call_later,
+            rng=random.Random(world.random.getrandbits(32)),
+        )
+        self.peers.endpoint.on_up.append(lambda node, process_id, restarted: self.transport.node_up(node))
+        self.peers.endpoint.on_down.append(self.transport.node_down)
+
+    def request(self, peer: Any, message: Any, done: Any) -> None:
+        raise AssertionError("nobody asks a router")
+
+    def cast(self, peer: Any, message: Any) -> None:
+        raise AssertionError("nobody tells a router anything")
+
+    def send(self, message: Any, done: Any) -> None:
+        self.transport.send(message, done)
+
+
+class Cluster:
+    """Machines 1..n on one network, with every partition of one table on the first three."""
+
+    def __init__(self, world: World, options: Options, document: dict[str, Any]) -> None:
+        self.world = world
+        self.options = options
+        self.schema = TableSchema.from_document(document)
+        self.checker = Checker()
+        self.fatals: list[tuple[int, str]] = []
+        self.reported: list[tuple[int, str, BaseException]] = []
+        self.tracing = False
+        self.network = Network(world, Weather(), carry)
+        self.placements = [
+            _placement(part.id, part.lo, part.hi, document["TableName"])
+            for part in self.schema.partitions.all
+        ]
+        self.machines = {number: Machine(self, number) for number in range(1, options.nodes + 1)}
+        world.after_event = self._after_event
+
+    def start(self) -> None:
+        """Start all machines and the router."""
+        for machine in self.machines.values():
+            machine.start()
+        self.router = RouterMachine(self, ROUTER)
+
+    def open(self, machine: Machine) -> None:
+        """What the composition of a node's program does at the start."""
+        node = machine.node
+        node.recover(pause=lambda seconds: None)
+        for placement in self.placements:
+            if placement["id"] not in node.replicas:
+                node.open_replica(placement, self.schema, None)
+
+    def trace(self, text: str) -> None:
+        """Print what happens, if that is wanted."""
+        if self.tracing:
+            print(f"{self.world.now:10.4f}  {text}")
+
+    def _after_event(self, process: Process) -> None:
+        owner = process.owner
+        if owner is not None:
+            owner.look()
+
+
+def _placement(partition: int, lo: int, hi: int, table: str) -> Placement:
+    return {
+        "id": partition,
+        "store": partition,
+        "table": table,
+        "index": None,
+        "lo": lo,
+        "hi": hi,
+        "origin": "create",
+        "initial": [1, 2, 3],
+        "replicas": [{"id": number, "node": number, "generation": 1} for number in (1, 2, 3)],
+        "conf": 1,
+        "next_replica": 4,
+    }

@@ -1,0 +1,182 @@
+"""One run: warm up, break things while clients work, repair, and see whether everything is as it must be.
+
+    result = Simulation(seed=7).run()
+
+Raises an AssertionError that says which rule was broken: `Unsafe` for safety, `Dead` when a healed cluster does not
+work again. The same seed gives the same run.
+"""
+
+from __future__ import annotations
+
+import random
+from dataclasses import dataclass, field
+from typing import Any
+
+from tests.cluster.histories.history import History
+from tests.cluster.histories.linear import check_history
+from tests.sim.checkers import Unsafe, check, digest
+from tests.sim.cluster import Cluster, Options
+from tests.sim.events import World
+from tests.sim.faults import Faults
+from tests.sim.workload import Clients, Messages, table_document
+
+ELECTION_S = 10.0
+SETTLE_S = 40.0
+FINAL_CLIENT = -1
+
+
+class Dead(AssertionError):
+    """A cluster without faults does not work."""
+
+
+@dataclass
+class Plan:
+    """What a run does, in seconds and counts."""
+
+    chaos_s: float = 20.0
+    clients: int = 4
+    pause_s: float = 0.3
+    registers: int = 3
+    counters: int = 1
+    fault_interval_s: float = 1.5
+    kinds: tuple[str, ...] = ()
+    options: Options = field(default_factory=Options)
+
+
+@dataclass
+class Result:
+    """What happened in a run that went well."""
+
+    seed: int
+    events: int
+    operations: int
+    unknown: int
+    elections: int
+    virtual_s: float
+    faults: dict[str, int]
+
+
+class Simulation:
+    """The life of one cluster."""
+
+    def __init__(self, seed: int, plan: Plan | None = None, tracing: bool = False) -> None:
+        self.seed = seed
+        self.plan = plan or Plan()
+        self.world = World(seed)
+        self.rng = random.Random(seed ^ 0x5EED)
+        self.cluster = Cluster(self.world, self.plan.options, table_document(1))
+        self.cluster.tracing = tracing
+        self.cluster.network.trace = self.cluster.trace
+        self.history = History(now=lambda: self.world.now)
+        self.faults = Faults(
+            self.cluster, self.rng, kinds=self.plan.kinds, interval_s=self.plan.fault_interval_s
+        )
+        self.clients: Clients
+
+    def run(self) -> Result:
+        """Do it all."""
+        self._begin()
+        self.faults.start()
+        self.world.run(self.world.now + self.plan.chaos_s)
+        self.faults.stop()
+        self.clients.stopped = True
+        self._until(lambda: self.clients.open == 0, SETTLE_S, "every operation is answered")
+        self._until(self._settled, SETTLE_S, "every group has a leader and all replicas have caught up")
+        self._read_everything()
+        self._check_end()
+        unknown = sum(operation.outcome == "unknown" for operation in self.history.operations)
+        return Result(
+            self.seed,
+            self.world.count,
+            len(self.history.operations),
+            unknown,
+            self.cluster.checker.elections,
+            self.world.now,
+            self.faults.counts,
+        )
+
+    def _begin(self) -> None:
+        self.cluster.start()
+        plan, router = self.plan, self.cluster.router
+        self.registers = [f"r{number}" for number in range(plan.registers)]
+        self.counters = [f"c{number}" for number in range(plan.counters)]
+        self.clients = Clients(
+            router.process,
+            router,
+            Messages(self.cluster.schema),
+            self.history,
+            self.rng,
+            registers=self.registers,
+            counters=self.counters,
+            pause_s=plan.pause_s,
+        )
+        self.clients.start(plan.clients)
+        self._until(self._elected, ELECTION_S, "every group elects a leader at the start")
+
+    def _until(self, holds: Any, within_s: float, what: str) -> None:
+        """Run until something holds; `Dead` if it takes too long."""
+        world = self.world
+        end = world.now + within_s
+        while not holds():
+            if world.now >= end:
+                raise Dead(f"after {within_s} s it still does not hold that {what}; {self._describe()}")
+            world.run(min(end, world.now + 0.25))
+
+    def _describe(self) -> str:
+        lines = []
+        for machine in self.cluster.machines.values():
+            if machine.up:
+                for group in machine.node.driver.groups.values():
+                    core = group.core
+                    lines.append(
+                        f"node {machine.id} group {group.id} {core.role_name.value} term {core.term} "
+                        f"leader {core.leader} last {core.log.last_index} commit {core.log.commit} "
+                        f"applied {core.log.applied} serving {group.serving} quiesced {core.quiesced}"
+                    )
+        lines.append(f"open operations: {self.clients.open}")
+        return "\n  ".join(["", *lines])
+
+    def _serving(self, partition: int) -> Any:
+        for machine in self.cluster.machines.values():
+            if machine.up:
+                group = machine.node.driver.groups.get(partition)
+                if group is not None and group.serving:
+                    return group
+        return None
+
+    def _elected(self) -> bool:
+        return all(self._serving(placement["id"]) is not None for placement in self.cluster.placements)
+
+    def _settled(self) -> bool:
+        for placement in self.cluster.placements:
+            leader = self._serving(placement["id"])
+            if leader is None:
+                return False
+            last = leader.core.log.last_index
+            for place in placement["replicas"]:
+                machine = self.cluster.machines[place["node"]]
+                group = machine.node.driver.groups.get(placement["id"])
+                if group is None or group.core.log.applied != last:
+                    return False
+        return True
+
+    def _read_everything(self) -> None:
+        """The last word on every key."""
+        for key in [*self.registers, *self.counters]:
+            operation = self.clients.invoke(FINAL_CLIENT, key, "read")
+            self._until(lambda: self.clients.open == 0, SETTLE_S, f"{key} is read")
+            check(operation.outcome == "ok", "a healed cluster answers", operation.text())
+
+    def _check_end(self) -> None:
+        violations = check_history(self.history.operations)
+        if violations:
+            raise Unsafe("linearizability: " + "\n".join(violation.text() for violation in violations))
+        if self.cluster.reported:
+            number, what, error = self.cluster.reported[0]
+            raise Unsafe(f"node {number} reported an error: {what}: {error!r}") from error
+        for placement in self.cluster.placements:
+            digests = set()
+            for place in placement["replicas"]:
+                node = self.cluster.machines[place["node"]].node
+                digests.add(digest(node, node.driver.groups[placement["id"]]))
+            check(len(digests) == 1, "equal states", f"partition {placement['id']} at the end")
