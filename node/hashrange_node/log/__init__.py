@@ -1,14 +1,30 @@
 """The node's one append-only log, shared by all replication groups (README.md has the rules it keeps)."""
 
-from .errors import LogDamaged, LogError, LogFailed, LogFull
-from .format import ENTRY, HARD_STATE, TRUNCATE, Appendable, Entry, LazyPayload, hard_state, truncate
+from .errors import LogDamaged, LogError, LogFailed, LogFull, RecordDamaged, RecordGone
+from .format import (
+    CONFIG,
+    ENTRY,
+    ENTRY_KINDS,
+    HARD_STATE,
+    NOOP,
+    TRUNCATE,
+    Appendable,
+    Entry,
+    LazyPayload,
+    hard_state,
+    start_of,
+    truncate,
+)
 from .log import FileLog
 from .memory import MemoryLog
 from .protocol import NodeLog
 
 __all__ = [
+    "CONFIG",
     "ENTRY",
+    "ENTRY_KINDS",
     "HARD_STATE",
+    "NOOP",
     "TRUNCATE",
     "Appendable",
     "Entry",
@@ -20,6 +36,9 @@ __all__ = [
     "LogFull",
     "MemoryLog",
     "NodeLog",
+    "RecordDamaged",
+    "RecordGone",
     "hard_state",
+    "start_of",
     "truncate",
 ]

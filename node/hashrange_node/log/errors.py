@@ -21,6 +21,14 @@ class LogFailed(LogError):  # noqa: N818
     """The log can no longer promise durability (an fsync or a write failed); the process is about to end."""
 
 
+class RecordGone(LogError, KeyError):  # noqa: N818
+    """The log does not have the record asked for: it was removed, or the log keeps nothing."""
+
+    def __init__(self, position: int) -> None:
+        self.position = position
+        super().__init__(f"the log keeps no record of position {position}")
+
+
 class LogDamaged(LogError):  # noqa: N818
     """The log is not what was written: acknowledged records may be missing or changed.
 
@@ -41,4 +49,23 @@ class LogDamaged(LogError):  # noqa: N818
             "let the node join again under a new identity. A single server: restore the data directory from "
             "a copy, or run `hashrange repair`, which moves the damaged files aside and goes on from what is "
             "intact."
+        )
+
+
+class RecordDamaged(LogDamaged):
+    """A record that was written whole cannot be read back: what is on disk has changed since.
+
+    `path` and `offset` say where, `position` which record; the fields of LogDamaged have their meaning there.
+    """
+
+    def __init__(self, path: Path, offset: int, reason: str, position: int) -> None:
+        self.path = path
+        self.offset = offset
+        self.reason = reason
+        self.position = self.last_good_position = position
+        LogError.__init__(
+            self,
+            f"The log is damaged: {path}, byte {offset}: {reason}. The record at position {position} was written "
+            "whole, so the disk or the file system has changed it. Nothing of it has been used. Let other nodes "
+            "take over what this one has, and check the disk.",
         )

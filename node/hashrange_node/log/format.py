@@ -5,7 +5,7 @@ A record is a header of 56 bytes, little-endian, and its payload:
     0   u32  checksum      CRC-32 of the payload, started from `header_check`: covers the whole record
     4   u32  header_check  CRC-32 of bytes 8..56, started from the log's seed
     8   u16  magic         0x7268
-    10  u8   kind          ENTRY, HARD_STATE, TRUNCATE, or one a later release adds
+    10  u8   kind          ENTRY, HARD_STATE, TRUNCATE, NOOP, CONFIG, or one a later release adds
     11  u8   flags         0
     12  u32  length        bytes of payload
     16  u32  previous      `checksum` of the record before this one (of the segment header for the first)
@@ -39,9 +39,12 @@ HEADER_SIZE = 56
 PAYLOAD_BYTES_MAX = 256 << 20
 PENDING_MAX = 0xFFFFFFFF
 
-ENTRY = 1
+ENTRY = 1  # an entry of a group that carries data
 HARD_STATE = 2
 TRUNCATE = 3
+NOOP = 4  # an entry without data, the first of a leader's term
+CONFIG = 5  # an entry that changes a group's membership
+ENTRY_KINDS = frozenset((ENTRY, NOOP, CONFIG))
 
 _CHECKS = Struct("<II")
 _CHECKED = Struct("<HBBIIIQQQQ")
@@ -75,7 +78,10 @@ def hard_state(group: int, term: int, vote: int) -> Entry:
 
 
 def truncate(group: int, index: int, term: int) -> Entry:
-    """The record that voids a group's entries from `index` on, appended in `term`."""
+    """The record that voids a group's entries from `index` on, appended in `term`.
+
+    Index 1 voids all of them: what follows continues a snapshot, or belongs to another replica of the group.
+    """
     return Entry(group, index, term, b"", TRUNCATE)
 
 
@@ -84,20 +90,27 @@ def seed_of(log_id: bytes) -> int:
     return crc32(log_id)
 
 
+def start_of(after: int, payload: bytes) -> int:
+    """The position at which a record starts that ends at position `after`."""
+    return after - HEADER_SIZE - len(payload)
+
+
 def encode(
     entries: Iterable[Appendable],
     position: int,
     durable: int,
     previous: int,
     seed: int,
+    parts: list[bytes] | None = None,
 ) -> tuple[bytes, int]:
     """The bytes of a batch that starts at `position`, and the checksum of its last record.
 
     `durable` is the position known to be on stable storage, `previous` the checksum of the record before the
-    batch. Raises ValueError for a payload of more than PAYLOAD_BYTES_MAX bytes, struct.error for a field out
-    of its range.
+    batch. An empty list given as `parts` holds what `starts` needs afterwards. Raises ValueError for a payload
+    of more than PAYLOAD_BYTES_MAX bytes, struct.error for a field out of its range.
     """
-    parts: list[bytes] = []
+    if parts is None:
+        parts = []
     extend = parts.extend
     pack_checked = _CHECKED.pack
     pack_checks = _CHECKS.pack
@@ -116,6 +129,15 @@ def encode(
         extend((pack_checks(previous, header_check), checked, payload))
         position += HEADER_SIZE + length
     return b"".join(parts), previous
+
+
+def starts(parts: list[bytes], position: int) -> list[int]:
+    """Where the records of a batch start, from the `parts` of its encoding and the position of the first."""
+    found = []
+    for payload in parts[2::3]:
+        found.append(position)
+        position += HEADER_SIZE + len(payload)
+    return found
 
 
 class Stop(NamedTuple):
@@ -175,6 +197,30 @@ def decode(
         position += end - offset
         offset = end
         append((position, Entry(group, index, term, payload, kind)))
+
+
+def decode_at(buffer: bytes, offset: int, position: int, seed: int) -> Entry | int | str:
+    """The record of `position`, which begins at `offset` of the buffer, whatever came before it.
+
+    An int is the size that the buffer must have from `offset` on; a str says why there is no such record.
+    """
+    start = offset + HEADER_SIZE
+    if start > len(buffer):
+        return HEADER_SIZE
+    checksum, check, magic, kind, _, length, _, _, at, group, index, term = _HEADER.unpack_from(
+        buffer, offset
+    )
+    if crc32(buffer[offset + 8 : start], seed) != check or magic != MAGIC:
+        return "the checksum of the record's header does not match"
+    if at != position:
+        return f"a record of position {at} is where position {position} belongs"
+    end = start + length
+    if end > len(buffer):
+        return HEADER_SIZE + int(length)
+    payload = buffer[start:end]
+    if crc32(payload, check) != checksum:
+        return "the record's checksum does not match"
+    return Entry(group, index, term, payload, kind)
 
 
 def _header_fault(buffer: bytes, offset: int) -> str:

@@ -24,8 +24,9 @@ from typing import Literal, NamedTuple
 from . import files as system
 from .errors import LogDamaged, LogError, LogFailed, LogFull
 from .files import OsFiles
-from .format import Appendable, Entry, encode, seed_of
+from .format import Appendable, Entry, encode, seed_of, starts
 from .mark import MARK_NAME, Mark, MarkFile
+from .reader import Reader
 from .recovery import End, Recovery
 from .segment import SEGMENT_HEADER_SIZE, SegmentHeader, encode_header, segment_name
 from .syncer import FULL_ERRNOS, Syncer, end_process
@@ -50,6 +51,8 @@ class Hooks(NamedTuple):
 
 class FileLog:
     """The log in a directory; fulfils NodeLog. Made by `open`."""
+
+    readable = True
 
     @classmethod
     def open(
@@ -116,6 +119,10 @@ class FileLog:
         self._offset = 0
         self._zeroed = 0
         self._bases: list[int] = []
+        self._reader = Reader(directory, self._seed, files)
+        # The last batch: where it starts, and what of its encoding tells its records' sizes.
+        self._batch_start = 0
+        self._batch_parts: list[bytes] = []
         # Durability: what is known to be durable, and who waits for more.
         self._durable = 0
         self._waiting: deque[tuple[int, Callable[[int], object]]] = deque()
@@ -148,7 +155,8 @@ class FileLog:
         if self._unusable:
             raise LogFailed(self._unusable)
         position = self._end
-        data, checksum = encode(entries, position, self._durable, self._checksum, self._seed)
+        parts: list[bytes] = []
+        data, checksum = encode(entries, position, self._durable, self._checksum, self._seed, parts)
         size = len(data)
         if self._offset + size > self._segment_bytes and self._offset > SEGMENT_HEADER_SIZE:
             self._roll()
@@ -165,8 +173,18 @@ class FileLog:
         self._offset = offset + size
         self._end = position + size
         self._checksum = checksum
+        self._batch_start = position
+        self._batch_parts = parts
         self._appends += 1
         return self._end
+
+    def last_starts(self) -> list[int]:
+        """The position at which each record of the last batch appended starts: what `read` takes."""
+        return starts(self._batch_parts, self._batch_start)
+
+    def read(self, position: int) -> Entry:
+        """The record that starts at `position`, checked. Raises RecordGone, RecordDamaged, OSError."""
+        return self._reader.read(position, self._bases, self._end)
 
     def sync(self, position: int, done: Callable[[int], object]) -> None:
         """Call `done(durable position)` when everything up to `position` is durable ('os': now)."""
@@ -190,11 +208,17 @@ class FileLog:
         if keep and not self._unusable:
             paths = [self._directory / segment_name(base) for base in self._bases[:keep]]
             del self._bases[:keep]
+            self._reader.forget()
             self._syncer.remove(self._bases[0], paths)
 
     def size_bytes(self) -> int:
         """Bytes of records kept."""
         return self._end - self._bases[0] if self._bases else 0
+
+    @property
+    def first_position(self) -> int:
+        """The position of the oldest record kept."""
+        return self._bases[0] if self._bases else self._end
 
     @property
     def position(self) -> int:
@@ -222,6 +246,7 @@ class FileLog:
 
     def close(self) -> None:
         """Make everything durable, run the callbacks that wait for it, and release the files."""
+        self._reader.forget()
         if self._recovery is not None or self._fd < 0:
             self._unusable = "the log is closed"
             return

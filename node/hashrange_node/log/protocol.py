@@ -12,8 +12,12 @@ class NodeLog(Protocol):
     """One append-only log per node, shared by all replication groups; used from one thread only.
 
     Positions are opaque, monotonic integers; the position *after* a record stands for "up to and including
-    this record" wherever a position is given or taken.
+    this record" wherever a position is given or taken, except by `read` and `last_starts`: a record is read from
+    where it starts. `readable` is false when nothing that was appended can ever be read back.
     """
+
+    @property
+    def readable(self) -> bool: ...
 
     def append(self, entries: Sequence[Appendable]) -> int:
         """Write a batch with one system call; returns the position after it.
@@ -29,6 +33,28 @@ class NodeLog(Protocol):
         With durability 'os' that is at once, from within this call. Calls are made in the order of the
         requests, on the thread that owns the log. `done` is never called when durability cannot be promised.
         """
+        ...
+
+    def last_starts(self) -> list[int]:
+        """The position at which each record of the batch that `append` took last starts."""
+        ...
+
+    def read(self, position: int) -> Entry:
+        """The record that starts at `position`, durable or not, as it was appended; payloads as bytes.
+
+        Raises RecordGone (a KeyError) when it has been removed or was never kept, RecordDamaged (a LogDamaged)
+        when it is not what was written.
+        """
+        ...
+
+    @property
+    def first_position(self) -> int:
+        """Where the oldest record kept starts: what starts before it cannot be read."""
+        ...
+
+    @property
+    def position(self) -> int:
+        """The position after the last record appended."""
         ...
 
     def replay(self) -> Iterator[tuple[int, Entry]]:
