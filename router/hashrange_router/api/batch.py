@@ -1,4 +1,8 @@
-"""BatchGetItem and BatchWriteItem: everything is checked before anything is sent, then all go out together."""
+"""BatchGetItem and BatchWriteItem: everything is checked before anything is sent, then all go out together.
+
+What a partition cannot do for now comes back as unprocessed, for the client to send again; only when nothing at
+all could be done is the call as a whole answered with the failure, as the service does.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +10,7 @@ from typing import Any
 
 import orjson
 
+from hashrange.errors import ApiError
 from hashrange.model import record as records
 from hashrange.model.key_rules import check_index_keys, check_item_keys
 from hashrange.model.table import TableSchema
@@ -13,8 +18,8 @@ from hashrange.model.table_units import CapacityTally, read_units_half
 from hashrange.model.value import Item, check_item_size, dump
 from hashrange.wire import messages as wire
 from hashrange.wire.messages import ReadItem, WriteItem
-from hashrange_router.api.call import Call, Operation
-from hashrange_router.api.context import EPOCH, RouterContext
+from hashrange_router.api.call import Call, Each, Operation
+from hashrange_router.api.context import ANY_EPOCH, RouterContext
 from hashrange_router.api.expressions import check_scalar, load, projection_of
 from hashrange_router.api.items import collection_metrics, encode_key
 from hashrange_router.api.replies import add_write
@@ -46,14 +51,14 @@ class BatchOperations:
         self._context = context
 
     def batch_get_item(self, call: Call, request: dict[str, Any]) -> Operation:
-        """BatchGetItem: one read a key; what does not fit into 16 MB comes back as UnprocessedKeys."""
+        """BatchGetItem: one read a key; what fails, or does not fit into 16 MB, comes back as UnprocessedKeys."""
         groups: list[_TableKeys] = []
         for name, entry in request["RequestItems"].items():
             for key in entry["Keys"]:
                 for value in key.values():
                     self._context.rules.normalise_value(value)
             groups.append(_TableKeys(name, entry, projection_of(entry, self._context.wording)))
-        messages: list[wire.Message] = []
+        messages = Each()
         for group in groups:
             table = group.table = self._context.table(group.name)
             if group.projection is not None:
@@ -61,13 +66,14 @@ class BatchOperations:
             for key in group.entry["Keys"]:
                 encoded = encode_key(table, key)
                 partition = table.partition_for(encoded).id
-                messages.append(ReadItem(partition, EPOCH, encoded, group.consistent))
+                messages.append(ReadItem(partition, ANY_EPOCH, encoded, group.consistent))
         call.table = groups[0].table.name if len(groups) == 1 and groups[0].table else ""
-        found: list[bytes | None] = yield messages
+        found: list[bytes | ApiError | None] = yield messages
+        _check_failures(found)
         return self._get_reply(call, request.get("ReturnConsumedCapacity"), groups, found)
 
     def _get_reply(
-        self, call: Call, mode: str | None, groups: list[_TableKeys], found: list[bytes | None]
+        self, call: Call, mode: str | None, groups: list[_TableKeys], found: list[bytes | ApiError | None]
     ) -> bytes:
         responses = []
         unprocessed: dict[str, Any] = {}
@@ -80,8 +86,8 @@ class BatchOperations:
             for key in group.entry["Keys"]:
                 record = found[position]
                 position += 1
-                size = records.size(record) if record is not None else 0
-                if total + size > REPLY_BYTES:
+                size = records.size(record) if isinstance(record, bytes) else 0
+                if isinstance(record, ApiError) or total + size > REPLY_BYTES:
                     left = unprocessed.setdefault(group.name, {**group.entry, "Keys": []})
                     left["Keys"].append(key)
                     continue
@@ -102,14 +108,14 @@ class BatchOperations:
     def batch_write_item(self, call: Call, request: dict[str, Any]) -> Operation:
         """BatchWriteItem: one write a request, each by itself atomic, none of them conditional."""
         requests = request["RequestItems"]
-        prepared: list[tuple[str, Item, int | None]] = []
+        prepared: list[tuple[str, Any, Item, int | None]] = []
         for name, entries in requests.items():
             for entry in entries:
-                prepared.append((name, *self._normalised(entry)))
-        messages: list[WriteItem] = []
+                prepared.append((name, entry, *self._normalised(entry)))
+        messages = Each()
         tables: dict[str, TableSchema] = {}
         identities = []
-        for name, item, size in prepared:
+        for name, _, item, size in prepared:
             table = tables.get(name)
             if table is None:
                 table = tables[name] = self._context.table(name)
@@ -118,19 +124,26 @@ class BatchOperations:
             messages.append(write)
         check_no_duplicates(identities)
         call.table = next(iter(tables.values())).name if len(tables) == 1 else ""
-        results = yield list(messages)
+        results = yield messages
+        _check_failures(results)
         tallies: dict[str, CapacityTally] = {}
         metrics: dict[str, list[Any]] = {}
-        for (name, item, _), result in zip(prepared, results, strict=True):
+        unprocessed: dict[str, list[Any]] = {}
+        for (name, entry, item, _), result in zip(prepared, results, strict=True):
             table = tables[name]
             tally = tallies.get(name)
             if tally is None:
                 tally = tallies[name] = CapacityTally(table.name)
+            if isinstance(result, ApiError):
+                unprocessed.setdefault(name, []).append(entry)
+                continue
             add_write(tally, result)
             if table.lsis and request.get("ReturnItemCollectionMetrics") == "SIZE":
-                metrics.setdefault(name, []).append((yield from collection_metrics(table, item)))
+                measured = yield from collection_metrics(table, item)
+                if measured is not None:
+                    metrics.setdefault(name, []).append(measured)
         call.write_units_half = sum(tally.total_half for tally in tallies.values())
-        body = b'{"UnprocessedItems":{}'
+        body = b'{"UnprocessedItems":' + orjson.dumps(unprocessed)
         if metrics:
             body += b',"ItemCollectionMetrics":' + orjson.dumps(metrics)
         return body + _consumed(request.get("ReturnConsumedCapacity"), list(tallies.values())) + b"}"
@@ -147,10 +160,20 @@ class BatchOperations:
         return key, None
 
 
+def _check_failures(answers: list[Any]) -> None:
+    """Raise what must not be sent again, or the first failure when nothing at all was done."""
+    failures = [answer for answer in answers if isinstance(answer, ApiError)]
+    for failure in failures:
+        if failure.status < 500:
+            raise failure
+    if failures and len(failures) == len(answers):
+        raise failures[0]
+
+
 def _write_of(table: TableSchema, item: Item, size: int | None) -> WriteItem:
     if size is None:
         key = encode_key(table, item)
-        write = WriteItem(table.partition_for(key).id, EPOCH, wire.DELETE, key)
+        write = WriteItem(table.partition_for(key).id, ANY_EPOCH, wire.DELETE, key)
         write.key_item = item
         return write
     check_item_keys(table.codec, item, batch=True)
@@ -160,7 +183,7 @@ def _write_of(table: TableSchema, item: Item, size: int | None) -> WriteItem:
             check_index_keys(index.name, index.codec, item)
     check_item_size(size)
     key = table.codec.encode(item)
-    write = WriteItem(table.partition_for(key).id, EPOCH, wire.PUT, key)
+    write = WriteItem(table.partition_for(key).id, ANY_EPOCH, wire.PUT, key)
     write.item_json = dump(item)
     write.item_size = size
     write.decoded = item

@@ -1,6 +1,6 @@
 """One API call in progress: an operation written as a generator, driven by the answers to its messages.
 
-An operation takes the validated request and yields messages for the nodes (one, or a list for a fan-out);
+An operation takes the validated request and yields messages for the nodes (one, a list for a fan-out, or `Each`);
 it is resumed with the answer (or the list of answers) and returns the body of the reply. It knows nothing
 of HTTP, of the event loop or of where a node is. When a transport answers at once, as the embedded one does
 for reads, the whole call runs within the tick it arrived in, with no task and no future.
@@ -17,6 +17,13 @@ from hashrange.wire.messages import Message, Transport
 Operation = Generator[Message | list[Message], Any, bytes]
 
 
+class Each(list[Message]):
+    """A fan-out whose messages may fail one by one: the answers hold an ApiError where one did."""
+
+
+_SEVERAL = frozenset((list, Each))
+
+
 class Call:
     """The state of one call: what drives it, and what is told to the metrics at its end.
 
@@ -30,6 +37,7 @@ class Call:
         "_finish",
         "_generator",
         "_inside",
+        "_keep",
         "_left",
         "_transport",
         "entry",
@@ -85,7 +93,7 @@ class Call:
                 self._finish(self, error)
                 return
             self._inside = True
-            if message.__class__ is list:
+            if message.__class__ in _SEVERAL:
                 self._fan_out(message)
             else:
                 self._left = 1
@@ -104,8 +112,9 @@ class Call:
             self._advance(answer)
 
     def _fan_out(self, messages: list[Message]) -> None:
-        """Send several messages; go on with all answers in order, or with the first failure."""
+        """Send several messages; go on with all answers in order, or with the first failure (not for `Each`)."""
         answers: list[Any] = [None] * len(messages)
+        self._keep = messages.__class__ is Each
         self._answer = answers
         self._failed = None
         self._left = len(messages)
@@ -114,7 +123,7 @@ class Call:
 
     def _collector(self, answers: list[Any], number: int) -> Callable[[Any], None]:
         def collect(answer: Any) -> None:
-            if isinstance(answer, ApiError):
+            if isinstance(answer, ApiError) and not self._keep:
                 if self._failed is None:
                     self._failed = answer
             else:

@@ -9,13 +9,14 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from hashrange.errors import resource_not_found
-from hashrange.model.table import TableSchema
+from hashrange.model.table import Partition, TableSchema
 from hashrange.model.table_arn import resolve_table_name
 from hashrange.model.table_document import CREATING, DELETING, TableDocument
 from hashrange.model.value import ValueRules, Wording
 from hashrange_router.api.tables_plan import Site
 
-EPOCH = 1
+ANY_EPOCH = 0
+"""The epoch of messages of a router: none in particular. Its partition ids say all that a node must know."""
 
 
 class RouterContext:
@@ -33,6 +34,8 @@ class RouterContext:
         self.tables: dict[str, TableSchema] = {}
         self.documents: dict[str, TableDocument] = {}
         self.next_partition_id: Callable[[], int] = lambda: 1
+        self.locate: Callable[[Partition, bytes], Partition] = lambda partition, position: partition
+        """What a split has put in the place of a partition, at a key: known earlier than the table's document."""
 
     def follow(self, name: str, before: TableDocument | None, after: TableDocument | None) -> None:
         """Take over a change of the catalogue."""

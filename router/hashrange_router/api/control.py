@@ -11,6 +11,7 @@ from typing import Any
 
 import orjson
 
+from hashrange.errors import ApiError, internal
 from hashrange.model.table_arn import resolve_table_name
 from hashrange.model.table_document import TableDocument
 from hashrange.wire import messages as wire
@@ -20,6 +21,9 @@ from hashrange_router.api.call import Call, Operation
 from hashrange_router.api.context import RouterContext
 from hashrange_router.api.tables_describe import NO_STATISTICS, TableStatistics
 from hashrange_router.api.tables_plan import Plan
+
+RACES_MAX = 50
+"""Plans made for one change before it is refused: each time another change of the catalogue was faster."""
 
 Request = dict[str, Any]
 Handler = Callable[[Call, Request], Operation]
@@ -76,7 +80,7 @@ class TableOperations:
             )
 
         body = yield from self._commit(call, plan)
-        yield WhenSettled(call.table)
+        yield from _settled(call.table)
         return body
 
     def update_table(self, call: Call, request: Request) -> Operation:
@@ -109,7 +113,7 @@ class TableOperations:
             )
 
         body = yield from self._commit(call, plan)
-        yield WhenSettled(call.table)
+        yield from _settled(call.table)
         return body
 
     def describe_table(self, call: Call, request: Request) -> Operation:
@@ -153,8 +157,12 @@ class TableOperations:
         return TableStatistics(items, size, totals)
 
     def _commit(self, call: Call, plan: Callable[[Callable[[], int]], Plan]) -> Operation:
-        """Plan and propose until no other change comes between the two."""
-        while True:
+        """Plan and propose until no other change comes between the two.
+
+        Another router may be faster, then the plan is made again on what it has left. A change whose first
+        attempt went through unnoticed loses against itself: it is in the view then, just as planned.
+        """
+        for _ in range(RACES_MAX):
             ids: list[int] = []
             first = self._context.next_partition_id()
 
@@ -173,8 +181,20 @@ class TableOperations:
             try:
                 yield ChangeTable(call.table, expected, document, ids)
             except ConflictError:
-                continue
+                if self._context.get(call.table) != document:
+                    continue
             return body
+        raise internal("The table is being changed by too many at once")
+
+
+def _settled(name: str) -> Operation:
+    """Wait until a table can be used, or its name; the reply says CREATING or DELETING, which stays true."""
+    try:
+        yield WhenSettled(name)
+    except ApiError as error:
+        if error.status < 500:
+            raise
+    return b""
 
 
 def _answering(answer: Callable[[Request], Any]) -> Handler:

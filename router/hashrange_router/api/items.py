@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from hashrange.errors import ApiError
 from hashrange.model import record as records
 from hashrange.model.key_rules import check_item_keys, check_key
 from hashrange.model.table import TableSchema
@@ -18,7 +19,7 @@ from hashrange.wire import messages as wire
 from hashrange.wire.messages import CollectionSize, ReadItem, WriteItem
 from hashrange_router.api import expressions
 from hashrange_router.api.call import Call, Operation
-from hashrange_router.api.context import EPOCH, RouterContext
+from hashrange_router.api.context import ANY_EPOCH, RouterContext
 from hashrange_router.api.replies import EMPTY, consumed_json, write_reply
 
 HEADER = records.HEADER_SIZE
@@ -54,7 +55,7 @@ class ItemOperations:
         if projection is not None:
             expressions.check_scalar(projection.nested_heads, table)
         consistent = request.get("ConsistentRead") is True
-        record = yield ReadItem(table.partition_for(encoded).id, EPOCH, encoded, consistent)
+        record = yield ReadItem(table.partition_for(encoded).id, ANY_EPOCH, encoded, consistent)
         size = records.size(record) if record is not None else 0
         call.read_units_half = half = read_units_half(size, consistent)
         mode = request.get("ReturnConsumedCapacity")
@@ -82,7 +83,7 @@ class ItemOperations:
             expressions.check_scalar(condition.program.nested_heads, table)
         check_item_size(size)
         key = table.codec.encode(item)
-        write = WriteItem(table.partition_for(key).id, EPOCH, wire.PUT, key)
+        write = WriteItem(table.partition_for(key).id, ANY_EPOCH, wire.PUT, key)
         write.item_json = dump(item)
         write.item_size = size
         write.decoded = item
@@ -100,7 +101,7 @@ class ItemOperations:
         encoded = encode_key(table, key)
         if condition is not None:
             expressions.check_scalar(condition.program.nested_heads, table)
-        write = WriteItem(table.partition_for(encoded).id, EPOCH, wire.DELETE, encoded)
+        write = WriteItem(table.partition_for(encoded).id, ANY_EPOCH, wire.DELETE, encoded)
         write.condition = condition
         write.key_item = key
         return self._write(call, request, table, write, key)
@@ -119,7 +120,7 @@ class ItemOperations:
             update.check_charge()
         if condition is not None:
             expressions.check_scalar(condition.program.nested_heads, table)
-        write = WriteItem(table.partition_for(encoded).id, EPOCH, wire.UPDATE, encoded)
+        write = WriteItem(table.partition_for(encoded).id, ANY_EPOCH, wire.UPDATE, encoded)
         write.condition = condition
         write.update = update
         write.key_item = key
@@ -145,8 +146,14 @@ def encode_key(table: TableSchema, key: Item) -> bytes:
 
 
 def collection_metrics(table: TableSchema, item: Item) -> Any:
-    """Ask how large the item collection of an item is, for ItemCollectionMetrics."""
+    """Ask how large the item collection of an item is, for ItemCollectionMetrics.
+
+    None when nobody can tell: the write has been made, and must not be reported as failed.
+    """
     name = table.key_names[0]
     prefix = table.codec.partition_prefix([item[name]])
-    size = yield CollectionSize(table.partition_for(prefix).id, EPOCH, prefix)
+    try:
+        size = yield CollectionSize(table.partition_for(prefix).id, ANY_EPOCH, prefix)
+    except ApiError:
+        return None
     return item_collection_metrics(name, item[name], size)

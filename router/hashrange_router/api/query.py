@@ -1,15 +1,18 @@
 """Query and Scan, of tables and of indexes.
 
-A Query lies in one partition: one message. A Scan walks the partitions of its segment in hash order until the
-page is full; parallel segments are equal shares of the 64-bit hash range, so they need no state.
+A Query lies in one partition: one message. A Scan walks a position through its segment in hash order until the
+page is full. Which partition holds a position is asked anew at every step, because a split may come at any time;
+each message is cut to its partition's hashes, which never change, so that every key is seen exactly once. Parallel
+segments are equal shares of the 64-bit hash range, so they need no state.
 """
 
 from __future__ import annotations
 
 from collections.abc import Collection
+from copy import copy
 from typing import Any
 
-from hashrange.errors import invalid_parameter, validation
+from hashrange.errors import invalid_parameter, unavailable, validation
 from hashrange.expr import (
     Bound,
     BoundKeyCondition,
@@ -24,11 +27,12 @@ from hashrange.expr import (
     resolve_key_condition,
 )
 from hashrange.expr.java_order import hash_set_order
-from hashrange.model.table import IndexSchema, Partition
+from hashrange.model.table import IndexSchema, Partition, TableSchema
 from hashrange.model.value import Wording
+from hashrange.wire.faults import StaleRoute
 from hashrange.wire.messages import RangeResult, ReadRange
 from hashrange_router.api.call import Call, Operation
-from hashrange_router.api.context import EPOCH, RouterContext
+from hashrange_router.api.context import ANY_EPOCH, RouterContext
 from hashrange_router.api.expressions import check_scalar
 from hashrange_router.api.ranges import (
     INVALID_START,
@@ -40,6 +44,8 @@ from hashrange_router.api.ranges import (
 )
 
 HASHES = 1 << 64
+STALE_MAX = 32
+"""Splits that one page of a Scan follows before it gives up."""
 
 
 class _Parsed:
@@ -161,7 +167,7 @@ class RangeOperations:
         low: bytes,
         high: bytes,
     ) -> ReadRange:
-        message = ReadRange(partition.id, EPOCH, source.space, low, high)
+        message = ReadRange(partition.id, ANY_EPOCH, source.space, low, high)
         message.consistent = request.get("ConsistentRead") is True
         message.filter = parsed.filter
         message.projection = parsed.projection
@@ -196,15 +202,23 @@ class RangeOperations:
         budget = PAGE_BYTES
         results: list[RangeResult] = []
         last = None
-        consistent = False
-        for partition in source.partitions.all:
-            if _upper(partition.hi + 1) <= low or partition.lo.to_bytes(8, "big") >= high:
+        message = self._message(request, source, parsed, source.partitions.of(low), low, high)
+        stale = 0
+        while low < high:
+            partition = self._partition_at(table, source, low)
+            upper = min(high, _upper(partition.hi + 1))
+            message = copy(message)
+            message.partition, message.low, message.high = partition.id, low, upper
+            message.limit, message.max_bytes = limit, budget
+            try:
+                result: RangeResult = yield message
+            except StaleRoute:
+                stale += 1
+                if stale > STALE_MAX:
+                    raise unavailable(
+                        f"Partition {partition.id} of table {table.name} is being moved"
+                    ) from None
                 continue
-            message = self._message(request, source, parsed, partition, low, high)
-            consistent = message.consistent
-            message.limit = limit
-            message.max_bytes = budget
-            result: RangeResult = yield message
             results.append(result)
             last = result.last
             if last is not None:
@@ -212,7 +226,22 @@ class RangeOperations:
             budget -= result.size_bytes + sum(result.fetched_sizes)
             if limit is not None:
                 limit -= result.scanned
-        return page_reply(call, request, source, results, last, consistent)
+            low = upper
+        return page_reply(call, request, source, results, last, message.consistent)
+
+    def _partition_at(self, table: TableSchema, source: Source, position: bytes) -> Partition:
+        """The partition that holds a position now, by the newest that is known of the table."""
+        current = self._context.tables.get(table.name)
+        partitions = source.partitions
+        if current is not None and current is not table and current.table_id == table.table_id:
+            index = source.index
+            if index is None or index.kind == "LSI":
+                partitions = current.partitions
+            else:
+                found = next((each for each in current.gsis if each.name == index.name), None)
+                if found is not None and found.arn == index.arn:
+                    partitions = found.partitions
+        return self._context.locate(partitions.of(position), position)
 
 
 def _upper(hash_value: int) -> bytes:
