@@ -262,7 +262,7 @@ class SnapshotChunk:
 
 @dataclass(slots=True)
 class ScrubReport:
-    """To the leader of a partition: what a replica had in a slice of its entries when it applied `index`. A cast.
+    """To the leader of a partition: what a replica had in a slice of its data when it applied `index`. Answer: None.
 
     `round` names the check. `error` says why the slice could not be read, else ""; `checksum` counts then not.
     """
@@ -274,6 +274,18 @@ class ScrubReport:
     entries: int
     checksum: int
     error: str
+
+
+@dataclass(slots=True)
+class ReplicaDamaged:
+    """From the leader of a partition to a replica: the others agree that your data are wrong. Answer: None.
+
+    The replica takes part no longer and says so in its reports; the control plane puts another in its place.
+    """
+
+    partition: int
+    replica: int
+    reason: str
 
 
 @dataclass(slots=True)

@@ -28,10 +28,13 @@ class Scheduler(Protocol):
     def call_later(self, delay_s: float, callback: Callable[[], None]) -> Any: ...
 
 
-def take(entries: Iterator[Entry], ranges: PartitionRanges) -> tuple[list[Entry], int, bool]:
+def take(
+    entries: Iterator[Entry], ranges: PartitionRanges, *, keep_foreign: bool = False
+) -> tuple[list[Entry], int, bool]:
     """The next slice of a partition's entries: (entries, their bytes with ENTRY_COST, whether it was the last).
 
-    Entries of the expiry index that belong to other partitions of the store are left out, but count as seen.
+    Entries of the expiry index that belong to other partitions of the store are left out, unless `keep_foreign`,
+    but count as seen. Where more entries may follow, at least one was seen.
     """
     taken: list[Entry] = []
     size = seen = 0
@@ -39,7 +42,7 @@ def take(entries: Iterator[Entry], ranges: PartitionRanges) -> tuple[list[Entry]
     for entry in entries:
         key, value = entry
         seen += 1
-        if not mixed <= key < past or lo <= key[18:26] <= hi:
+        if keep_foreign or not mixed <= key < past or lo <= key[18:26] <= hi:
             taken.append(entry)
             size += len(key) + len(value)
         if size >= SLICE_BYTES or seen >= SLICE_ENTRIES:

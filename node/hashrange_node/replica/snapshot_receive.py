@@ -44,7 +44,7 @@ class SnapshotReceiver:
         self._staging = staging
         self._monotonic = monotonic
         self._streams: dict[tuple[int, int], _Stream] = {}
-        self._delivered: dict[tuple[int, int], Staged] = {}
+        self._delivered: dict[tuple[int, int], tuple[int, Staged]] = {}
 
     @property
     def receiving(self) -> int:
@@ -58,6 +58,9 @@ class SnapshotReceiver:
         its `snapshot.data`, just before `done`. A chunk that is sent again is answered again.
         """
         place = (message.group, message.replica)
+        if place in self._delivered and self._delivered[place][0] == message.stream:
+            done(None)  # the answer to its last chunk was lost
+            return
         if message.number == 0 and not self._begin(place, message.stream):
             done(Overloaded("as many snapshots arrive as this node stages at a time"))
             return
@@ -78,7 +81,7 @@ class SnapshotReceiver:
         for place in [place for place in self._streams if place[0] == group]:
             self._end(place)
         for place in [place for place in self._delivered if place[0] == group]:
-            staged = self._delivered.pop(place)
+            _, staged = self._delivered.pop(place)
             if not staged.in_use:
                 staged.remove()
 
@@ -127,19 +130,15 @@ class SnapshotReceiver:
                 return
             stream.ended = True
             del self._streams[place]
-            self._hand_over(place, result, message.message, deliver)
+            before = self._delivered.pop(place, None)
+            if before is not None and not before[1].in_use:
+                before[1].remove()  # raft had no use for it
+            self._delivered[place] = (message.stream, result)
+            install: InstallSnapshot = message.message
+            deliver(replace(install, snapshot=replace(install.snapshot, data=result)))
             done(None)
 
         stream.stage.add(message.entries, added)
-
-    def _hand_over(
-        self, place: tuple[int, int], staged: Staged, message: InstallSnapshot, deliver: Deliver
-    ) -> None:
-        before = self._delivered.pop(place, None)
-        if before is not None and not before.in_use:
-            before.remove()  # raft had no use for it
-        self._delivered[place] = staged
-        deliver(replace(message, snapshot=replace(message.snapshot, data=staged)))
 
     def _fail(
         self,
