@@ -13,6 +13,7 @@ import typer
 
 from hashrange import __version__
 from hashrange.cli import local_flags, serve
+from hashrange.cli.cluster import commands as cluster
 
 ABOUT = """A distributed, DynamoDB-compatible datastore.
 
@@ -34,6 +35,48 @@ app = typer.Typer(
     context_settings={"help_option_names": ["--help", "-h"]},
 )
 app.command("serve")(serve.serve)
+app.add_typer(cluster.app, name="cluster")
+
+ConfigFile = Annotated[
+    str | None,
+    typer.Option(
+        "--config",
+        metavar="FILE",
+        help="TOML file with the settings; else HASHRANGE_CONFIG.",
+        show_default=False,
+    ),
+]
+StopAtEof = Annotated[bool, typer.Option("--stop-at-eof", help="Stop when standard input ends.", hidden=True)]
+
+
+@app.command()
+def node(config: ConfigFile = None, stop_at_eof: StopAtEof = False) -> None:
+    """Run one storage node of a cluster.
+
+    Settings: the file of --config, then HASHRANGE_* variables.
+
+    Examples:
+      hashrange node --config node-1.toml
+      HASHRANGE_ID=4 HASHRANGE_AZ=az1 HASHRANGE_PORT=8101 HASHRANGE_SEEDS=1/10.0.1.5:8101 hashrange node
+    """
+    from hashrange.cli import role
+
+    raise typer.Exit(role.run_node(config, stop_at_eof))
+
+
+@app.command()
+def router(config: ConfigFile = None, stop_at_eof: StopAtEof = False) -> None:
+    """Run one router of a cluster: the endpoint that SDKs connect to.
+
+    Settings: the file of --config, then HASHRANGE_* variables.
+
+    Examples:
+      hashrange router --config router.toml
+      HASHRANGE_SEEDS=1/10.0.1.5:8101,2/10.0.2.5:8101 hashrange router
+    """
+    from hashrange.cli import role
+
+    raise typer.Exit(role.run_router(config, stop_at_eof))
 
 
 @app.command()

@@ -65,7 +65,10 @@ class Process:
 
 @dataclass(slots=True)
 class Layout:
-    """A cluster on this machine. `initial` are the nodes it began with; `settings` go to every node."""
+    """A cluster on this machine. `initial` are the nodes it began with; `settings` go to every node.
+
+    `boot` names the run of the machine that the process ids belong to.
+    """
 
     directory: Path
     base_port: int
@@ -79,6 +82,7 @@ class Layout:
     next_node: int = 1
     supervisor_pid: int | None = None
     supervisor_started: int | None = None
+    boot: str = ""
 
     def of(self, role: str) -> list[Process]:
         """The processes of one role, by id."""
@@ -191,6 +195,7 @@ class Layout:
             "settings": self.settings,
             "router_settings": self.router_settings,
             "supervisor": {"pid": self.supervisor_pid, "started": self.supervisor_started},
+            "boot": self.boot,
             "processes": [
                 {
                     **asdict(process),
@@ -231,6 +236,7 @@ def load(directory: Path) -> Layout:
             next_node=document["next_node"],
             supervisor_pid=document["supervisor"]["pid"],
             supervisor_started=document["supervisor"]["started"],
+            boot=document["boot"],
         )
     except FileNotFoundError:
         raise LayoutError(

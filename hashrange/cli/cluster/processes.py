@@ -15,6 +15,11 @@ PAUSED = "paused"
 GONE = "gone"
 
 
+def boot_id() -> str:
+    """What names this run of the machine: process ids and start times of another run mean nothing."""
+    return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+
+
 def start_time(pid: int) -> int | None:
     """When a process began, in the kernel's ticks since boot; None when there is none, or only its zombie."""
     fields = _stat(pid)

@@ -1,0 +1,209 @@
+"""`hashrange cluster up`: lays a cluster out or finds the one there is, supervises it until told to stop.
+
+Exit codes: 0 after a clean stop, 1 when the cluster could not start, 2 for options that make no sense.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import fcntl
+import os
+import signal
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from hashrange.cli.cluster import control, processes
+from hashrange.cli.cluster.layout import STATE_NAME, STOPPED, Layout, LayoutError, load, make_directory, plan
+from hashrange.cli.cluster.supervisor import STOP_GRACE_S, Say, Supervisor, check_ports
+
+EXIT_START = 1
+POLL_S = 0.1
+
+
+@dataclass
+class UpOptions:
+    """The options of the command, as given; None where nothing was said."""
+
+    directory: Path
+    azs: int | None = None
+    nodes: int | None = None
+    routers: int | None = None
+    dax: int = 0
+    triggers: bool = False
+    port: int | None = None
+    region: str | None = None
+    durability: str | None = None
+    in_memory: bool = False
+    settings: list[str] = field(default_factory=list)
+    router_settings: list[str] = field(default_factory=list)
+
+
+def run(options: UpOptions) -> int:
+    """Run a cluster in the foreground."""
+    try:
+        for name, wanted in (("--dax", options.dax), ("--triggers", options.triggers)):
+            if wanted:
+                raise LayoutError(f"{name} is not available in this version; leave it out")
+        make_directory(options.directory)
+        with _lock(options.directory):
+            return asyncio.run(_supervise(options))
+    except LayoutError as error:
+        print(f"hashrange: {error}", file=sys.stderr)
+        return EXIT_START
+
+
+@contextmanager
+def _lock(directory: Path) -> Iterator[None]:
+    """One supervisor for a directory; raises LayoutError when there is one already."""
+    descriptor = os.open(directory / "LOCK", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        pid = os.pread(descriptor, 32, 0).decode().strip()
+        raise LayoutError(
+            f"the cluster in {directory} is running already (pid {pid}); look at it with "
+            "`hashrange cluster status`, or give another --data-dir and --port"
+        ) from None
+    else:
+        os.ftruncate(descriptor, 0)
+        os.pwrite(descriptor, str(os.getpid()).encode(), 0)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def layout_for(options: UpOptions) -> Layout:
+    """The cluster of the directory, or a new one; raises LayoutError for options that contradict it."""
+    if not (options.directory / STATE_NAME).exists():
+        settings = _pairs("--set", options.settings)
+        if options.durability is not None:
+            settings["durability"] = options.durability
+        if options.in_memory:
+            settings["in_memory"] = "true"
+        azs = 3 if options.azs is None else options.azs
+        return plan(
+            options.directory,
+            azs=azs,
+            nodes=max(3, azs) if options.nodes is None else options.nodes,
+            routers=1 if options.routers is None else options.routers,
+            base_port=8000 if options.port is None else options.port,
+            region="us-east-1" if options.region is None else options.region,
+            settings=settings,
+            router_settings=_pairs("--set-router", options.router_settings),
+        )
+    layout = load(options.directory)
+    for flag, given, there in (
+        ("--azs", options.azs, layout.azs),
+        ("--nodes", options.nodes, len(layout.of("node"))),
+        ("--routers", options.routers, len(layout.of("router"))),
+        ("--port", options.port, layout.base_port),
+        ("--region", options.region, layout.region),
+    ):
+        if given is not None and given != there:
+            hint = "; add nodes with `hashrange cluster add-node` while it runs" if flag == "--nodes" else ""
+            raise LayoutError(
+                f"the cluster in {options.directory} has {flag} {there}, not {given}; leave the option out"
+                f"{hint}, or give another --data-dir for another cluster"
+            )
+    layout.settings.update(_pairs("--set", options.settings))
+    if options.durability is not None:
+        layout.settings["durability"] = options.durability
+    layout.router_settings.update(_pairs("--set-router", options.router_settings))
+    return layout
+
+
+def _pairs(flag: str, texts: list[str]) -> dict[str, Any]:
+    pairs: dict[str, Any] = {}
+    for text in texts:
+        name, equals, value = text.partition("=")
+        if not equals or not name:
+            raise LayoutError(f"{flag} takes NAME=VALUE, not {text!r}")
+        pairs[name.replace("-", "_")] = value
+    return pairs
+
+
+async def _supervise(options: UpOptions) -> int:
+    loop = asyncio.get_running_loop()
+    stopped = asyncio.Event()
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        loop.add_signal_handler(number, stopped.set)
+    layout = layout_for(options)
+    report = _report()
+    await end_leftovers(layout, report.say)
+    check_ports(layout, layout.processes)
+    layout.boot = processes.boot_id()
+    layout.supervisor_pid = os.getpid()
+    layout.supervisor_started = processes.start_time(os.getpid())
+    supervisor = Supervisor(layout, report.say)
+    server = None
+    code = 0
+    try:
+        begun = loop.time()
+        report.say(
+            f"starting {len(layout.of('node'))} nodes in {len(layout.zones)} zones and "
+            f"{len(layout.of('router'))} router{'s' if len(layout.of('router')) > 1 else ''} "
+            f"in {layout.directory}"
+        )
+        if await _unless(stopped, supervisor.start()):
+            report.say(f"everything is ready after {loop.time() - begun:.1f} s")
+            server = await control.listen(layout.directory, supervisor.obey)
+            await report.follow(layout, stopped)
+    except LayoutError as error:
+        print(f"hashrange: {error}", file=sys.stderr)
+        code = EXIT_START
+    finally:
+        report.say("stopping: routers first, then nodes")
+        if server is not None:
+            server.close()
+        await supervisor.stop()
+        layout.supervisor_pid = layout.supervisor_started = None
+        layout.save()
+        (layout.directory / control.NAME).unlink(missing_ok=True)
+        report.say("stopped")
+    return code
+
+
+async def _unless(stopped: asyncio.Event, work: Any) -> bool:
+    """Whether some work was finished before somebody asked for a stop, which cancels it."""
+    task = asyncio.ensure_future(work)
+    waiting = asyncio.create_task(stopped.wait())
+    await asyncio.wait({task, waiting}, return_when=asyncio.FIRST_COMPLETED)
+    waiting.cancel()
+    if task.done():
+        await task
+        return True
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+    return False
+
+
+def _report() -> Any:
+    """The live screen on a terminal, plain lines otherwise."""
+    from hashrange.cli.cluster.screen import LiveReport, PlainReport
+
+    if sys.stdout.isatty() and os.environ.get("TERM", "dumb") != "dumb":
+        return LiveReport()
+    return PlainReport()
+
+
+async def end_leftovers(layout: Layout, say: Say) -> None:
+    """Stop what an earlier supervisor left running; a process that only has the same id is let alone."""
+    if layout.boot == processes.boot_id():
+        for process in layout.processes:
+            if processes.state_of(process.pid, process.started) == processes.GONE:
+                continue
+            say(f"{process.name} still runs from before (pid {process.pid}) and is stopped")
+            processes.send(process.pid, process.started, signal.SIGTERM)
+            processes.send(process.pid, process.started, signal.SIGCONT)
+            deadline = asyncio.get_running_loop().time() + STOP_GRACE_S
+            while processes.state_of(process.pid, process.started) != processes.GONE:
+                if asyncio.get_running_loop().time() > deadline:
+                    processes.send(process.pid, process.started, signal.SIGKILL)
+                await asyncio.sleep(POLL_S)
+    for process in layout.processes:
+        process.pid = process.started = None
+        process.state = STOPPED

@@ -1,0 +1,142 @@
+"""Runs one role of a cluster: `hashrange node --config FILE` and `hashrange router --config FILE`.
+
+Configuration, logging, start, graceful stop. Exit codes: 0 after a graceful stop, 1 when the program could not
+start, 2 when the configuration is wrong.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import os
+import socket
+import sys
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any, Protocol
+
+from hashrange.runtime import logging
+from hashrange.runtime.cluster_config import NodeConfig, RouterConfig
+from hashrange.runtime.cluster_settings import load_node, load_router
+from hashrange.runtime.loop import StopSignal, settle_memory
+from hashrange.runtime.loop import run as run_loop
+from hashrange.runtime.settings import ConfigError
+from hashrange.runtime.startup import StartupError
+from hashrange.runtime.system import raise_open_files_limit
+
+EXIT_START = 1
+EXIT_CONFIG = 2
+SPARE_FILES = 512
+NODE_FILES = 10_000
+
+
+class Running(Protocol):
+    """A program that has been started."""
+
+    async def stop(self) -> None:
+        """Finish what is under way and let go of everything."""
+        ...
+
+
+def run_node(config_file: str | None, stop_at_eof: bool) -> int:
+    """Run a node until told to stop."""
+
+    async def start(config: NodeConfig) -> Running:
+        from hashrange.cli.node_server import start_node
+
+        return await start_node(config)
+
+    return _run("node", load_node, start, config_file, stop_at_eof)
+
+
+def run_router(config_file: str | None, stop_at_eof: bool) -> int:
+    """Run a router until told to stop."""
+
+    async def start(config: RouterConfig) -> Running:
+        from hashrange.cli.router_server import start_router
+
+        return await start_router(config)
+
+    return _run("router", load_router, start, config_file, stop_at_eof)
+
+
+def _run(
+    role: str,
+    load: Callable[[Path | None, Any], Any],
+    start: Callable[[Any], Awaitable[Running]],
+    config_file: str | None,
+    stop_at_eof: bool,
+) -> int:
+    try:
+        config = load(Path(config_file) if config_file else None, os.environ)
+    except ConfigError as error:
+        for problem in error.problems:
+            print(f"hashrange: {problem}", file=sys.stderr)
+        return EXIT_CONFIG
+    logging.configure(config.log_format, config.log_level)
+    return run_loop(lambda stop: _serve(role, config, start, stop, stop_at_eof))
+
+
+async def _serve(
+    role: str, config: Any, start: Callable[[Any], Awaitable[Running]], stop: StopSignal, stop_at_eof: bool
+) -> int:
+    log = logging.get_logger(role)
+    raise_open_files_limit(getattr(config, "max_connections", NODE_FILES) + SPARE_FILES)
+    if stop_at_eof:
+        _watch_stdin(stop)
+    try:
+        running = await start(config)
+    except Exception as error:
+        sentence = explain(error)
+        if sentence is None:
+            log.exception("the program could not start; this is a mistake in hashrange, please report it")
+        else:
+            print(f"hashrange: {sentence}", file=sys.stderr, flush=True)
+        return EXIT_START
+    settle_memory()
+    log.info("running", id=config.id, az=config.az, port=config.port, admin_port=config.admin_port)
+    await stop.wait()
+    log.info("stopping", reason=stop.signal_name or "asked to")
+    await running.stop()
+    log.info("stopped")
+    return 0
+
+
+def _watch_stdin(stop: StopSignal) -> None:
+    """Stop when standard input ends: whoever started this program is gone."""
+    descriptor = sys.stdin.fileno()
+    loop = asyncio.get_running_loop()
+
+    def read() -> None:
+        try:
+            data = os.read(descriptor, 1024)
+        except BlockingIOError:
+            return
+        if not data:
+            loop.remove_reader(descriptor)
+            stop.request("end of input")
+
+    loop.add_reader(descriptor, read)
+
+
+def explain(error: BaseException) -> str | None:
+    """A sentence for the user, or None when the error is a mistake in the program itself."""
+    from hashrange_node.log.errors import LogError
+    from hashrange_node.storage.datadir import DataDirError
+    from hashrange_node.storage.engine import EngineError
+
+    if isinstance(error, StartupError | LogError | DataDirError | EngineError):
+        return str(error)
+    if isinstance(error, socket.gaierror):
+        return f"an address to listen on is unknown on this machine ({error}); correct host or admin_host"
+    if isinstance(error, OSError):
+        if error.errno == errno.EADDRINUSE:
+            return (
+                "a port is in use; stop the program that listens there (ss -ltnp shows it), or change port or "
+                f"admin_port ({error.strerror})"
+            )
+        if error.errno == errno.EADDRNOTAVAIL:
+            return "an address to listen on is none of this machine's; correct host or admin_host"
+        if error.filename is not None:
+            return f"{error.filename} cannot be used ({error.strerror}); correct data_dir"
+    return None
