@@ -141,7 +141,6 @@ class CatalogueFeed:
             self._log.info("following the catalogue", node=node, index=self.view.index)
         self.source = node
         self._failures = 0
-        self._failed.clear()
 
     def _ask_later(self) -> None:
         number = self._asked

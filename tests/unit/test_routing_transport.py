@@ -13,7 +13,7 @@ from hashrange.wire import cluster
 from hashrange.wire import messages as wire
 from hashrange.wire.faults import LeadershipLost, NotLeader, Overloaded, StaleRoute, Unreachable
 
-from .routing_support import Routing, key_of, placement, read, write
+from tests.unit.routing_support import Routing, key_of, placement, read, write
 
 MIDDLE = 1 << 63
 
@@ -194,6 +194,19 @@ def test_the_late_answer_of_a_silent_leader_is_welcome() -> None:
     assert len(answers) == 1
     routing.time.advance(10)
     assert len(answers) == 1
+
+
+def test_the_late_failure_of_an_attempt_given_up_changes_nothing() -> None:
+    routing = Routing()
+    routing.peers.silent = {1, 2, 3}
+    answers = routing.send(read())
+    while len(routing.peers.held) < 3:
+        routing.time.advance(0.1)
+    routing.time.advance(0.3)
+    routing.nodes()
+    node, _, done = routing.peers.held[1]
+    done(NotLeader(7, None))
+    assert answers == [] and routing.nodes() == []
 
 
 def test_peers_that_never_answer_do_not_keep_a_call_for_ever() -> None:
