@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import random
 import sys
 import uuid
 from collections.abc import Callable
@@ -152,6 +153,8 @@ class EmbeddedServer:
             self.storage.engine,
             self.scheduler,
             StampClock(clock),
+            monotonic=clock.monotonic,
+            rng=random.Random(),
             index_lag_s=config.index_lag_ms / 1000,
             fatal=fatal,
             on_error=self._report,

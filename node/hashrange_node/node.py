@@ -1,7 +1,8 @@
 """A storage node: one log, one engine, the groups on it, and the handling of messages.
 
-The node is a `Transport` for messages to its own partitions. It does no I/O by itself: log, engine, clock
-and the event loop's scheduling functions are arguments, so that a simulation can run it as it is.
+The node does no I/O by itself: log, engine, peers, clock and the event loop's scheduling functions are arguments, so
+that a simulation can run it as it is. `send` handles a message to one of its own partitions; `transport` reaches
+any partition (in the embedded server that is the node itself).
 """
 
 from __future__ import annotations
@@ -11,25 +12,25 @@ from time import sleep
 from typing import Any, Protocol
 
 from hashrange.errors import ApiError, internal, resource_not_found
-from hashrange.model import record as records
 from hashrange.model.table import TableSchema
 from hashrange.runtime.clock import StampClock
 from hashrange.wire import messages as wire
+from hashrange.wire.cluster import CONTROL, Placement, RaftBatch
+from hashrange.wire.faults import StaleRoute
 from hashrange.wire.messages import Done
-from hashrange_node.log.format import ENTRY
+from hashrange_node.groups import Groups
 from hashrange_node.log.protocol import NodeLog
-from hashrange_node.meta.catalogue import GROUP, Catalogue, partitions_of
-from hashrange_node.replica.effects import KeyRange, decode
-from hashrange_node.replica.group import Driver, Group
+from hashrange_node.meta.catalogue import Catalogue
+from hashrange_node.raft.settings import Rng
+from hashrange_node.replica.driver import Driver
 from hashrange_node.replica.index_queue import IndexShipper
 from hashrange_node.replica.reads import RangeRead
+from hashrange_node.replica.recovery import Recovery, store
 from hashrange_node.replica.replica import Replica
+from hashrange_node.replica.strong import StrongReads
+from hashrange_node.settings import NodeIdentity, ReplicationSettings
 from hashrange_node.storage import keyspace
-from hashrange_node.storage.engine import Engine, EngineBusy, EngineError
-
-REPLAY_BATCH = 2_000
-REPLAY_BATCH_BYTES = 4 << 20
-BUSY_PAUSE_S = 0.02
+from hashrange_node.storage.engine import Engine, EngineError
 
 
 class Scheduler(Protocol):
@@ -40,8 +41,21 @@ class Scheduler(Protocol):
     def call_later(self, delay_s: float, callback: Callable[[], None]) -> Any: ...
 
 
+class NodePeers(Protocol):
+    """What the node needs of the way to other nodes."""
+
+    def cast(self, node: int, message: Any) -> None: ...
+
+    def request(self, node: int, message: Any, done: Done, timeout_s: float = 10.0) -> None: ...
+
+    def silent_s(self, node: int) -> float: ...
+
+
 class Node:
-    """One node and everything on it."""
+    """One node and everything on it.
+
+    `monotonic` gives seconds that never go back; `peers` is None for a node that has none.
+    """
 
     def __init__(
         self,
@@ -50,35 +64,52 @@ class Node:
         scheduler: Scheduler,
         stamps: StampClock,
         *,
-        index_lag_s: float = 0.0,
+        monotonic: Callable[[], float],
+        rng: Rng,
         fatal: Callable[[str], None],
         on_error: Callable[[str, BaseException], None],
+        identity: NodeIdentity | None = None,
+        settings: ReplicationSettings | None = None,
+        peers: NodePeers | None = None,
+        index_lag_s: float = 0.0,
     ) -> None:
+        self.identity = identity or NodeIdentity()
+        self.settings = settings or ReplicationSettings()
         self.log = log
         self.engine = engine
         self.scheduler = scheduler
+        self.stamps = stamps
+        self.peers = peers
+        self.transport: wire.Transport = self
         self.replicas: dict[int, Replica] = {}
         self.shippers: dict[int, IndexShipper] = {}
+        tick_s = self.settings.tick_ms / 1000
         self.driver = Driver(
             log,
             engine,
+            self.settings,
             call_soon=scheduler.call_soon,
             call_later=scheduler.call_later,
+            now_tick=lambda: int(monotonic() / tick_s),
             last_stamp=lambda: stamps.last,
+            observe_stamp=stamps.observe,
             fatal=fatal,
             on_error=on_error,
         )
-        self.catalogue = Catalogue(Group(GROUP, self.driver), engine)
-        self.stamps = stamps
-        self._index_lag_s = index_lag_s
         self.report = on_error
+        self.groups = Groups(self, rng)
+        self.strong = StrongReads(self.driver)
+        self.catalogue = Catalogue(self.groups.control, engine)
+        self.on_leading: Callable[[Replica, bool], None] = lambda replica, serving: None
+        self._index_lag_s = index_lag_s
+        self._stopped = False
         self._handlers: dict[type, Callable[[Any, Done], None]] = {
             wire.ReadItem: self._read_item,
             wire.WriteItem: self._write_item,
             wire.ReadRange: self._read_range,
             wire.WriteEntries: self._write_entries,
             wire.CollectionSize: self._collection_size,
-            wire.ChangeTable: self.catalogue.change,
+            wire.ChangeTable: self._change_table,
             wire.TableStatistics: self._table_statistics,
         }
 
@@ -92,126 +123,108 @@ class Node:
         """Replay the log on top of the engine, then open everything. Returns the entries applied.
 
         `pause(seconds)` is called while the engine does not keep up with the replay.
-
-        An entry is applied when its index is above the applied index that the engine holds for its group;
-        with a single voter every entry in the log is committed.
         """
-        groups: dict[int, Group] = {GROUP: self.catalogue.group}
-        applied = size = 0
-        mutations: list[tuple[bytes, bytes | None]] = []
-        touched: set[Group] = set()
-        self.catalogue.group.load(self.engine)
-
-        def write(ranges: list[KeyRange]) -> None:
-            for group in touched:
-                group.stamp = max(group.stamp, self.stamps.last)
-                mutations.append((keyspace.group_state(group.id), group.state()))
-            self._store(mutations, ranges, pause)
-            mutations.clear()
-            touched.clear()
-
-        for position, entry in self.log.replay():
-            self.driver.applied_position = position
-            if entry.kind != ENTRY:
-                continue
-            group = groups.get(entry.group)
-            if group is None:
-                group = groups[entry.group] = Group(entry.group, self.driver)
-                group.load(self.engine)
-            if entry.index <= group.applied_index:
-                continue
-            effects = decode(entry.payload)
-            if effects.ranges:  # not in one batch with what was written into them before
-                write([])
-            self._observe_stamps(effects.mutations)
-            group.last_index = group.applied_index = entry.index
-            group.count_all(effects.counts)
-            mutations.extend(effects.mutations)
-            touched.add(group)
-            applied += 1
-            size += len(entry.payload)
-            if effects.ranges or len(mutations) >= REPLAY_BATCH or size >= REPLAY_BATCH_BYTES:
-                write(effects.ranges)
-                size = 0
-                if progress is not None:
-                    progress(applied)
-        if touched:
-            write([])
-        self._open(groups, pause)
-        return applied
-
-    def _store(
-        self,
-        mutations: list[tuple[bytes, bytes | None]],
-        ranges: list[KeyRange],
-        pause: Callable[[float], None],
-    ) -> None:
-        """Write, and wait as long as it takes while the engine is busy with what came before."""
-        while mutations or ranges:
-            try:
-                self.engine.write(mutations, ranges)
-                return
-            except EngineBusy:
-                pause(BUSY_PAUSE_S)
-
-    def _observe_stamps(self, mutations: list[tuple[bytes, bytes | None]]) -> None:
-        for key, value in mutations:
-            if value is not None and key.startswith(b"P") and len(value) >= records.HEADER_SIZE:
-                self.stamps.observe(records.stamp(value))
-
-    def _open(self, groups: dict[int, Group], pause: Callable[[float], None]) -> None:
+        recovery = Recovery(
+            self.driver,
+            self.log,
+            self.engine,
+            standalone=self.identity.standalone,
+            observe_stamp=self.stamps.observe,
+            pause=pause,
+        )
+        recovery.run(progress)
+        self.groups.recovered = recovery.found
+        if self.identity.standalone or CONTROL in recovery.found:
+            self.groups.open_control()
         self.catalogue.load()
-        self.stamps.observe(self.catalogue.group.stamp)
-        known = {p for document in self.catalogue.documents.values() for p in partitions_of(document)}
-        for key, _ in list(self.engine.scan(b"G", b"H")):
-            partition = int.from_bytes(key[1:], "big")
-            if partition != GROUP and partition not in known:
-                self._store([], keyspace.ranges_of(partition), pause)
-        for name, document in self.catalogue.documents.items():
-            for partition, index_name in partitions_of(document).items():
-                self.open_replica(partition, self.catalogue.schemas[name], index_name, groups.get(partition))
+        if self.identity.standalone:
+            self._drop_unknown(pause)
+        for name in self.catalogue.documents:
+            self.open_table(name)
+        self.driver.run()
+        return recovery.applied
+
+    def _drop_unknown(self, pause: Callable[[float], None]) -> None:
+        """Remove what is left of partitions whose table is gone."""
+        known = self.catalogue.partitions()
+        for partition in list(self.groups.recovered):
+            if partition != CONTROL and partition not in known:
+                del self.groups.recovered[partition]
+                store(self.engine, [], keyspace.ranges_of(partition), pause)
+
+    # ---- replicas
+
+    def open_table(self, name: str) -> None:
+        """Bring the partitions of a table that are placed here into service."""
+        schema = self.catalogue.schemas[name]
+        for partition, index_name in self.catalogue.partitions_of(name).items():
+            replica = self.replicas.get(partition)
+            placement = self.catalogue.placement(partition)
+            if replica is not None:
+                replica.schema = schema
+                if placement is not None:
+                    self.groups.place(replica.group, placement)
+            elif placement is not None:
+                self.open_replica(placement, schema, index_name)
 
     def open_replica(
-        self, partition: int, schema: TableSchema, index_name: str | None, group: Group | None = None
-    ) -> Replica:
-        """Bring a partition into service, with the state that the engine has for it."""
+        self, placement: Placement, schema: TableSchema, index_name: str | None
+    ) -> Replica | None:
+        """Bring a partition into service, if it has a replica on this node; with the state found at the start."""
+        group = self.groups.open(placement)
         if group is None:
-            group = Group(partition, self.driver)
-            group.load(self.engine)
+            return None
         self.stamps.observe(group.stamp)
         replica = Replica(
-            partition, schema, index_name, group, self.engine, self.stamps.next, self._ship_queued
+            schema, index_name, group, self.engine, self.stamps.next, self._ship_queued, self._leading
         )
-        self.replicas[partition] = replica
-        if index_name is None and schema.gsis:
-            self.shipper(replica).load()
+        self.replicas[replica.id] = replica
+        self.groups.start(group)
         return replica
 
     def close_replica(self, partition: int) -> None:
-        """Take a dropped partition out of service."""
+        """Take a partition out of service that was dropped, or moved elsewhere."""
         replica = self.replicas.pop(partition, None)
         if replica is not None:
-            replica.group.dropped = True
+            self.driver.remove(replica.group)
         shipper = self.shippers.pop(partition, None)
         if shipper is not None:
             shipper.stopped = True
 
     def stop(self) -> None:
         """Send no more index changes; they wait in their queues for the next start."""
+        self._stopped = True
+        self.groups.stopped = True
         for shipper in self.shippers.values():
             shipper.stopped = True
 
     def shipper(self, replica: Replica) -> IndexShipper:
-        """The sender of a replica's queued index changes."""
+        """The sender of a replica's queued index changes; only while the replica leads."""
         shipper = self.shippers.get(replica.id)
         if shipper is None:
-            shipper = IndexShipper(replica, self, self.scheduler.call_later, self._index_lag_s)
+            shipper = IndexShipper(replica, self.transport, self.scheduler.call_later, self._index_lag_s)
             self.shippers[replica.id] = shipper
         return shipper
 
     def _ship_queued(self, replica: Replica, queued: list[tuple[bytes, list[Any]]]) -> None:
         if not replica.group.dropped:
             self.shipper(replica).enqueue(queued)
+
+    def _leading(self, replica: Replica, serving: bool) -> None:
+        """The queue of index changes is drained by the leader: from the engine when it begins to lead."""
+        shipper = self.shippers.pop(replica.id, None)
+        if shipper is not None:
+            shipper.stopped = True
+        replica.congested = False
+        if serving and not self._stopped and replica.index_name is None and replica.schema.gsis:
+            self.shipper(replica).load()
+        self.on_leading(replica, serving)
+
+    # ---- messages
+
+    def on_raft(self, batch: RaftBatch) -> None:
+        """Messages of one tick from another node."""
+        self.groups.on_raft(batch)
 
     def send(self, message: wire.Message, done: Done) -> None:
         """Handle a message to this node (`Transport`)."""
@@ -231,27 +244,107 @@ class Node:
             self.report(f"handling {message.__class__.__name__} failed", error)
             done(internal())
 
-    def _replica(self, partition: int) -> Replica:
+    def replica(self, partition: int) -> Replica:
+        """The replica of a partition here; StaleRoute when there is none, or it was split."""
         replica = self.replicas.get(partition)
-        if replica is None:
-            raise resource_not_found()
+        if replica is None or replica.group.split is not None:
+            raise self._elsewhere(partition)
         return replica
+
+    def _elsewhere(self, partition: int) -> ApiError:
+        if self.identity.standalone:
+            return resource_not_found()
+        return StaleRoute(partition, self.catalogue.successors(partition))
+
+    def leader(self, message: Any, done: Done) -> Replica | None:
+        """The replica that serves `message.partition`; None when the message was parked until there is one."""
+        replica = self.replicas.get(message.partition)
+        if replica is not None:
+            group = replica.group
+            if group.serving and group.split is None:
+                return replica
+            if group.split is None:
+                self.groups.park(group, lambda: self.send(message, done), done)
+                return None
+        raise self._elsewhere(message.partition)
 
     def _read_item(self, message: wire.ReadItem, done: Done) -> None:
         replica = self.replicas.get(message.partition)
         if replica is None:
-            raise resource_not_found()
-        done(self.engine.get(replica.items + message.key))
+            raise self._elsewhere(message.partition)
+        group = replica.group
+        group.reads_served += 1
+        if group.alone and group.serving:
+            done(self.engine.get(replica.items + message.key))
+        elif message.consistent:
+            self._read_strongly(replica, message, done)
+        elif group.split is not None or group.core.log.applied == 0 or group.installing:
+            raise self._elsewhere(message.partition) if group.split is not None else group.not_leader()
+        else:
+            done(self.engine.get(replica.items + message.key))
+
+    def _read_strongly(self, replica: Replica, message: wire.ReadItem, done: Done) -> None:
+        if self.strong.leased(replica.group) and replica.group.split is None:
+            record = self.engine.get(replica.items + message.key)
+            if self.strong.leased(replica.group):
+                done(record)
+                return
+        leader = self.leader(message, done)
+        if leader is not None:
+            self.strong.confirm(
+                leader.group,
+                lambda: self.engine.get(leader.items + message.key),
+                done,
+                self._refusing(message),
+            )
+
+    def _refusing(self, message: wire.Message) -> Callable[[Exception, Done], None]:
+        return lambda error, done: self._refuse(message, error, done)
 
     def _write_item(self, message: wire.WriteItem, done: Done) -> None:
         replica = self.replicas.get(message.partition)
-        if replica is None:
-            raise resource_not_found()
-        replica.write(message, done)
+        if replica is not None and replica.group.serving:
+            replica.write(message, done)
+            return
+        leader = self.leader(message, done)
+        if leader is not None:
+            leader.write(message, done)
 
     def _read_range(self, message: wire.ReadRange, done: Done) -> None:
-        replica = self._replica(message.partition)
-        self._read_on(RangeRead(self.engine, message, replica.schema.codec), message, done)
+        replica = self.replica(message.partition)
+        group = replica.group
+        group.reads_served += 1
+        if message.consistent and not group.alone:
+            if self.leader(message, done) is None:
+                return
+            read = RangeRead(self.engine, message, replica.schema.codec, replica.place)
+
+            def finish(answer: Any) -> None:
+                """The page was read while we may not have led: a quorum has to say that we did."""
+                if isinstance(answer, ApiError) or self.strong.leased(group):
+                    done(answer)
+                else:
+                    self.strong.confirm(group, lambda: answer, done, self._refusing(message))
+
+            if self.strong.leased(group):
+                self._read_on(read, message, finish)
+            else:
+                self.strong.confirm(group, lambda: None, self._then_read(read, message, finish, done))
+            return
+        if not group.alone and (group.core.log.applied == 0 or group.installing):
+            raise group.not_leader()
+        if group.alone and not group.serving and self.leader(message, done) is None:
+            return
+        self._read_on(RangeRead(self.engine, message, replica.schema.codec, replica.place), message, done)
+
+    def _then_read(self, read: RangeRead, message: wire.ReadRange, finish: Done, done: Done) -> Done:
+        def confirmed(answer: Any) -> None:
+            if isinstance(answer, ApiError):
+                done(answer)
+            else:
+                self._read_more(read, message, finish)
+
+        return confirmed
 
     def _read_on(self, read: RangeRead, message: wire.ReadRange, done: Done) -> None:
         """Read a slice; a long page goes on in the next tick, so that others get their turn."""
@@ -262,18 +355,29 @@ class Node:
 
     def _read_more(self, read: RangeRead, message: wire.ReadRange, done: Done) -> None:
         try:
-            self._replica(message.partition)
+            self.replica(message.partition)
             self._read_on(read, message, done)
         except Exception as error:
             self._refuse(message, error, done)
 
     def _write_entries(self, message: wire.WriteEntries, done: Done) -> None:
-        self._replica(message.partition).write_entries(message, done)
+        leader = self.leader(message, done)
+        if leader is not None:
+            leader.write_entries(message, done)
 
     def _collection_size(self, message: wire.CollectionSize, done: Done) -> None:
-        replica = self._replica(message.partition)
+        replica = self.replica(message.partition)
         low = replica.items + message.prefix
         done(self.engine.approximate_size(low, low + b"\xff" * 8))
+
+    def _change_table(self, message: wire.ChangeTable, done: Done) -> None:
+        control = self.groups.control
+        if control.core is not None and control.serving:
+            self.catalogue.change(message, done)
+        elif control.core is None:
+            raise control.not_leader()
+        else:
+            self.groups.park(control, lambda: self.send(message, done), done)
 
     def _table_statistics(self, message: wire.TableStatistics, done: Done) -> None:
         schema = self.catalogue.schemas.get(message.name)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Callable
 from typing import Any
 
@@ -86,6 +87,8 @@ class Bench:
             self.engine,
             self.scheduler,
             StampClock(self.clock),
+            monotonic=lambda: self.scheduler.now,
+            rng=random.Random(1),
             fatal=self.fatal.append,
             on_error=lambda what, error: self.errors.append((what, error)),
         )

@@ -225,6 +225,7 @@ def test_time_to_live_switched_off_while_the_disk_was_full_starts_anew() -> None
     bench.scheduler.run()
     assert bench.schema().ttl_attribute is None
     bench.log.append = appended  # type: ignore[method-assign]
+    bench.scheduler.run(2, seconds=0.3)
     bench.put({"pk": {"S": "a"}, "at": {"N": "1700000000"}})
     bench.scheduler.run(10, seconds=0.2)
     switch_ttl(bench, "at")
@@ -290,7 +291,7 @@ def test_a_fill_takes_no_more_at_once_than_a_log_entry_should_hold() -> None:
     original = bench.log.append
 
     def measured(batch: Any) -> int:
-        sizes.extend(len(effects.encode()) for _, _, _, effects, _ in batch)
+        sizes.extend(len(p if isinstance(p, bytes) else p.encode()) for _, _, _, p, _ in batch)
         position: int = original(batch)
         return position
 

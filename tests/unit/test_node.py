@@ -104,7 +104,7 @@ def test_a_batch_gathers_what_arrives_in_the_ticks_behind_each_other_but_not_for
     assert 2 <= len(appended) <= 3
 
 
-def test_a_full_log_refuses_the_batch_and_forgets_its_effects() -> None:
+def test_a_full_log_answers_500_and_writes_when_there_is_room() -> None:
     bench = Bench()
     bench.create()
     bench.put(item("old"))
@@ -115,8 +115,9 @@ def test_a_full_log_refuses_the_batch_and_forgets_its_effects() -> None:
     assert isinstance(refused[0], ApiError)
     assert refused[0].status == 500
     bench.log.fail = None
+    bench.scheduler.run(5, seconds=0.3)
     conditional = bench.put_message(item("newer"))
-    conditional.condition = compile_condition("v = :old", None, {":old": {"S": "old"}})
+    conditional.condition = compile_condition("v = :new", None, {":new": {"S": "new"}})
     accepted = bench.send(conditional)
     bench.scheduler.run()
     assert isinstance(accepted[0], WriteResult)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from hashrange_node.replica.place import Place
 from hashrange_node.replica.reads import SLICE_ENTRIES, RangeRead
 from hashrange_node.storage import keyspace
 from hashrange_node.storage.memory import MemoryEngine
@@ -25,7 +26,7 @@ def engine_with_items() -> MemoryEngine:
     engine.write(
         [
             (
-                prefix + bytes((number,)),
+                prefix + bytes((number,)) * 8,
                 records.pack(dump({"n": {"N": str(number)}, "s": {"S": "x"}}), 10, 1, 1),
             )
             for number in range(COUNT)
@@ -39,7 +40,7 @@ def page(engine: MemoryEngine, slice_entries: int, **settings: Any) -> RangeResu
     request.max_bytes = 1 << 20
     for name, value in settings.items():
         setattr(request, name, value)
-    read = RangeRead(engine, request, None)
+    read = RangeRead(engine, request, None, Place.only(1))
     while not read.step(slice_entries):
         pass
     return read.result

@@ -357,6 +357,18 @@ class RaftCore:
             work.reads, self.reads = self.reads, []
         return work
 
+    def ready_committed(self) -> Sequence[Entry]:
+        """What is to be applied now, alone: everything else stays for the next `ready`.
+
+        For a driver that gathers more proposals before it appends again, but applies at once.
+        """
+        log = self.log
+        if log.handed_out >= log.commit or log.handed_out >= log.durable:
+            return ()
+        committed = log.take_committed(self.settings.apply_bytes_max)
+        self._role.on_handed_out(committed)
+        return committed
+
     def _take_changes(self) -> tuple[HardState | None, Leadership | None]:
         """Term, vote and leadership, where they differ from what was handed out last."""
         self._changed = False

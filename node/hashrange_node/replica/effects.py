@@ -1,9 +1,13 @@
 """Effects: what a write does, decided once at the leader and replicated as bytes.
 
-An entry's payload is msgpack of [counts, mutations, ranges]: `mutations` are (engine key, value or None),
-`counts` are (space, change of the number of entries, change of their bytes), `ranges` are half-open key
-ranges to delete after the mutations: partitions that go out of service. Followers and recovery apply these
-bytes and evaluate nothing.
+An entry's payload is msgpack of [counts, mutations, ranges] or [counts, mutations, ranges, extra]: `mutations`
+are (engine key, value or None), `counts` are (space, change of the number of entries, change of their bytes),
+`ranges` are half-open key ranges to delete before the mutations: partitions that go out of service. Followers and
+recovery apply these bytes and evaluate nothing. `extra` is a map of what only some entries have:
+
+    "r": (session, sequence, stamp, encoded result)  the request that the entry answers, for deduplication
+    "s": (round, low key, high key)                  compute a checksum of this slice at this index (scrub)
+    "x": {...}                                       close this partition: it is split (split.py)
 """
 
 from __future__ import annotations
@@ -20,26 +24,59 @@ _pack = msgpack.Packer(autoreset=True, use_bin_type=True).pack
 
 
 class Effects:
-    """The outcome of one evaluated write: engine mutations, count changes, and the answer."""
+    """The outcome of one evaluated write: engine mutations, count changes, and the answer.
 
-    __slots__ = ("counts", "mutations", "queued", "ranges", "result")
+    `request` is (session, sequence, stamp, encoded result) of a write that may be sent again.
+    """
+
+    __slots__ = ("_encoded", "counts", "mutations", "queued", "ranges", "request", "result", "scrub", "split")
 
     def __init__(self, mutations: list[Mutation], counts: list[Count], result: Any) -> None:
-        self.mutations = mutations
         self.counts = counts
+        self.mutations = mutations
         self.result = result
         self.ranges: list[KeyRange] = []
         self.queued: list[tuple[bytes, list[Any]]] | None = None
+        self.request: tuple[int, int, int, bytes] | None = None
+        self.scrub: tuple[int, bytes, bytes] | None = None
+        self.split: dict[str, Any] | None = None
+        self._encoded: bytes | None = None
+
+    @property
+    def separate(self) -> bool:
+        """Whether the entry needs a batch of its own: ranges go first, and a checksum sees exactly its index."""
+        return bool(self.ranges) or self.scrub is not None or self.split is not None
 
     def encode(self) -> bytes:
-        """The payload of a log entry; called only by a log that keeps it."""
-        packed: bytes = _pack((self.counts, self.mutations, self.ranges))
+        """The payload of a log entry; made once, when a log or a message needs it."""
+        packed = self._encoded
+        if packed is None:
+            if self.request is None and self.scrub is None and self.split is None:
+                packed = _pack((self.counts, self.mutations, self.ranges))
+            else:
+                packed = _pack((self.counts, self.mutations, self.ranges, self._extra()))
+            self._encoded = packed
         return packed
+
+    def _extra(self) -> dict[str, Any]:
+        extra: dict[str, Any] = {}
+        if self.request is not None:
+            extra["r"] = self.request
+        if self.scrub is not None:
+            extra["s"] = self.scrub
+        if self.split is not None:
+            extra["x"] = self.split
+        return extra
 
 
 def decode(payload: bytes) -> Effects:
-    """The effects of a payload, without an answer: for recovery and followers."""
-    counts, mutations, ranges = msgpack.unpackb(payload, use_list=False)
-    effects = Effects(list(mutations), list(counts), None)
-    effects.ranges = list(ranges)
+    """The effects of a payload, without an answer: for recovery and followers. ValueError if it is none."""
+    counts, mutations, ranges, *more = msgpack.unpackb(payload, use_list=False)
+    effects = Effects(mutations, counts, None)
+    effects.ranges = ranges
+    if more:
+        extra = more[0]
+        effects.request = extra.get("r")
+        effects.scrub = extra.get("s")
+        effects.split = extra.get("x")
     return effects

@@ -19,6 +19,7 @@ from hashrange.model.value import Item, check_update_size, dump, item_size, valu
 from hashrange.wire import messages as wire
 from hashrange.wire.messages import WriteItem, WriteResult
 from hashrange_node.replica.effects import Count, Effects, Mutation
+from hashrange_node.replica.place import Place
 from hashrange_node.replica.secondary import apply_secondary, expiry_key, expiry_of
 from hashrange_node.storage import keyspace
 
@@ -28,7 +29,7 @@ HEADER = records.HEADER_SIZE
 def evaluate(
     write: WriteItem,
     schema: TableSchema,
-    partition: int,
+    place: Place,
     full_key: bytes,
     current: bytes | None,
     stamp: int,
@@ -47,13 +48,13 @@ def evaluate(
         if schema.lsis or schema.gsis:
             _check_index_keys(schema, _new_item(write))
         old = _check_condition(write, current) if write.condition is not None else None
-        return _put(write, schema, partition, full_key, current, old, stamp, index)
+        return _put(write, schema, place, full_key, current, old, stamp, index)
     old = orjson.loads(current[HEADER:]) if current is not None else None
     if write.kind == wire.UPDATE:
         _match(write, old, current)
-        return _update(write, schema, partition, full_key, current, old, stamp, index)
+        return _update(write, schema, place, full_key, current, old, stamp, index)
     _match(write, old, current)
-    return _delete(write, schema, partition, full_key, current, old, stamp, index)
+    return _delete(write, schema, place, full_key, current, old, stamp, index)
 
 
 def _new_item(write: WriteItem) -> Item:
@@ -88,7 +89,7 @@ def _match(write: WriteItem, old: Item | None, current: bytes | None) -> None:
 def _put(
     write: WriteItem,
     schema: TableSchema,
-    partition: int,
+    place: Place,
     full_key: bytes,
     current: bytes | None,
     old: Item | None,
@@ -110,14 +111,14 @@ def _put(
     if schema.lsis or schema.gsis or schema.ttl_attribute:
         if old is None and current is not None:
             old = orjson.loads(current[HEADER:])
-        apply_secondary(effects, schema, partition, write.key, old, _new_item(write), stamp, index)
+        apply_secondary(effects, schema, place, write.key, old, _new_item(write), stamp, index)
     return effects
 
 
 def _delete(
     write: WriteItem,
     schema: TableSchema,
-    partition: int,
+    place: Place,
     full_key: bytes,
     current: bytes | None,
     old: Item | None,
@@ -128,7 +129,7 @@ def _delete(
         attribute = schema.ttl_attribute
         if attribute is None or expiry_of(old, attribute) != write.expiry_s:
             # The item is gone or expires at another time: only the entry that led here goes.
-            entry = expiry_key(keyspace.space_prefix(partition, keyspace.EXPIRY), write.expiry_s, write.key)
+            entry = expiry_key(keyspace.space_prefix(place.store, keyspace.EXPIRY), write.expiry_s, write.key)
             return Effects([(entry, None)], [], WriteResult(0, 0))
     if current is None:
         return Effects([], [], WriteResult(0, 0))
@@ -136,14 +137,14 @@ def _delete(
     attributes = current[HEADER:] if write.returns == wire.RETURN_ALL_OLD else None
     effects = Effects([(full_key, None)], [(0, -1, -old_size)], WriteResult(old_size, 0, attributes))
     if schema.lsis or schema.gsis or schema.ttl_attribute:
-        apply_secondary(effects, schema, partition, write.key, old, None, stamp, index)
+        apply_secondary(effects, schema, place, write.key, old, None, stamp, index)
     return effects
 
 
 def _update(
     write: WriteItem,
     schema: TableSchema,
-    partition: int,
+    place: Place,
     full_key: bytes,
     current: bytes | None,
     old: Item | None,
@@ -176,7 +177,7 @@ def _update(
         record = records.pack(item_json, size, stamp, index)
         effects = Effects([(full_key, record)], counts, WriteResult(old_size, size))
         if schema.lsis or schema.gsis or schema.ttl_attribute:
-            apply_secondary(effects, schema, partition, write.key, old, new, stamp, index)
+            apply_secondary(effects, schema, place, write.key, old, new, stamp, index)
     effects.result.attributes = _returned(write.returns, current, old, item_json, new, paths)
     return effects
 

@@ -52,7 +52,10 @@ class ExpirySweeper:
         now_s = self._wall_ms() // 1000
         full = False
         for replica in self._replicas() if not self._waiting else ():
-            if replica.schema.ttl_attribute is not None and replica.index_name is None:
+            group = replica.group
+            if replica.schema.ttl_attribute is None or replica.index_name is not None:
+                continue
+            if group.serving and group.split is None:
                 try:
                     full |= self._sweep_replica(replica, now_s) >= BATCH
                 except Exception as error:
@@ -60,11 +63,15 @@ class ExpirySweeper:
         self._call_later(min(0.05, self._interval_s) if full else self._interval_s, self._sweep)
 
     def _sweep_replica(self, replica: Replica, now_s: int) -> int:
-        prefix = keyspace.space_prefix(replica.id, keyspace.EXPIRY)
+        place = replica.place
+        prefix = keyspace.space_prefix(place.store, keyspace.EXPIRY)
+        first, last = place.lo.to_bytes(8, "big"), place.hi.to_bytes(8, "big")
         low = prefix + max(0, now_s - EXPIRY_HORIZON_S).to_bytes(8, "big")
         high = prefix + now_s.to_bytes(8, "big")
         due: list[bytes] = []
         for key, _ in replica.engine.scan(low, high):
+            if not first <= keyspace.expiry_hash(key) <= last:
+                continue  # of another partition in the same store
             due.append(key)
             if len(due) == BATCH:
                 break

@@ -124,7 +124,9 @@ class Fill:
         index = replica.group.last_index + 1
         prefix = replica.items
         walked = size = 0
-        for full_key, record in replica.engine.scan(prefix + self._cursor, prefix + FINISHED * 8):
+        low = max(self._cursor, replica.place.lo.to_bytes(8, "big"))
+        high = keyspace.hashes_of(replica.place.store, keyspace.ITEMS, replica.place.lo, replica.place.hi)[1]
+        for full_key, record in replica.engine.scan(prefix + low, high):
             walked += 1
             size += len(record)
             held = replica.group.overlay.get(full_key)
@@ -217,5 +219,5 @@ class ExpiryFill(Fill):
         assert attribute is not None
         second = expiry_of(item, attribute)
         if second is not None:
-            prefix = keyspace.space_prefix(self.replica.id, keyspace.EXPIRY)
+            prefix = keyspace.space_prefix(self.replica.place.store, keyspace.EXPIRY)
             effects.mutations.append((expiry_key(prefix, second, key), b""))

@@ -1,121 +1,271 @@
-"""A replication group and the driver that commits for all groups of a node.
+"""One replication group on this node: its Raft core, what is applied, and what is under way.
 
-A write goes propose -> commit -> apply. `Group.propose` gives an entry its raft index and puts it on the
-driver's list; the driver appends everything that queued in one tick of the event loop with one write, asks
-for one sync, and when the log is durable applies all those entries with one engine batch and answers. A
-group with a single voter commits when its own log is durable; a larger one will commit when a majority's
-logs are.
-
-The overlay holds the effects of entries that were evaluated but are not applied yet, so that the next write
-to the same key is evaluated on top of them. When an append fails, everything of that batch fails and the
-overlay is rebuilt from what is still in flight.
+A write goes propose -> commit -> apply. `Group.propose` gives an entry its raft index and tells the driver, which
+does the work of all groups of the node together (`driver`, `applier`). The overlay holds the effects of entries that
+were evaluated here and are not applied yet, so that the next write to the same key is evaluated on top of them.
+Losing leadership fails everything that is under way and empties the overlay.
 """
 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable
-from typing import Any, Protocol
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Protocol
 
 import msgpack
 
-from hashrange.errors import internal, unavailable
-from hashrange_node.log.errors import LogFull
-from hashrange_node.log.format import ENTRY
-from hashrange_node.log.protocol import NodeLog
+from hashrange.errors import ApiError, unavailable
+from hashrange.wire.faults import LeadershipLost, NotLeader, Overloaded
+from hashrange_node.raft.confchange import Configuration
+from hashrange_node.raft.core import RaftCore
+from hashrange_node.raft.messages import HardState
+from hashrange_node.raft.refusal import Refusal
 from hashrange_node.replica.effects import Count, Effects
+from hashrange_node.replica.place import Place
+from hashrange_node.replica.requests import RequestWindow
 from hashrange_node.storage import keyspace
-from hashrange_node.storage.engine import Engine, EngineBusy, EngineError, EngineFull
+from hashrange_node.storage.engine import Engine
+
+if TYPE_CHECKING:
+    from hashrange_node.replica.driver import Driver
+    from hashrange_node.replica.group_log import GroupLog
 
 Done = Callable[[Any], None]
 
+FIRST_REPLICA = 1
+
 
 class Proposal:
-    """One entry on its way: effects, raft index, who waits for the answer; `size` of its values in bytes."""
+    """The payload of an entry that this leader proposed: the effects, and who waits for the answer.
 
-    __slots__ = ("done", "effects", "group", "index", "size")
+    `size` counts the bytes of the values. `index` is the raft index.
+    """
 
-    def __init__(self, group: Group, index: int, effects: Effects, done: Done | None, size: int) -> None:
-        self.group = group
-        self.index = index
+    __slots__ = ("done", "effects", "index", "size")
+
+    def __init__(self, effects: Effects, done: Done | None, size: int) -> None:
         self.effects = effects
         self.done = done
         self.size = size
+        self.index = 0
+
+    def encode(self) -> bytes:
+        """The payload as bytes; made at most once."""
+        return self.effects.encode()
+
+    def also(self, done: Done) -> None:
+        """Let another caller have the answer too: the same request came again."""
+        first = self.done
+        if first is None:
+            self.done = done
+            return
+
+        def both(answer: Any) -> None:
+            first(answer)
+            done(answer)
+
+        self.done = both
 
 
 class Listener(Protocol):
-    """Told about every applied entry of a group, in order, before its answer goes out."""
+    """Told of what happens to a group, on every replica."""
 
-    def applied(self, proposal: Proposal) -> None: ...
+    def applied(self, effects: Effects, index: int) -> None:
+        """An entry was applied: in order, before its answer goes out."""
+        ...
+
+    def leading(self, serving: bool) -> None:
+        """This replica begins to serve as the leader, or has stopped."""
+        ...
 
 
 class Group:
-    """The state of one replication group on this node. Its term is 1 while it has a single voter.
+    """The state of one group on this node.
 
     `stamp` is an upper bound of the stamps in applied entries: kept so that a clock that was set back while
-    the node was down cannot make new writes look older than those before.
+    the node was down cannot make new writes look older than those before. `serving`: this replica leads, and
+    everything of earlier leaders is applied. `alone`: the group has no other member. `nodes` says on which node a
+    replica is. `damaged` says why this replica cannot go on, "" while it can.
     """
 
     __slots__ = (
+        "alone",
         "applied_index",
+        "applied_term",
+        "configuration",
+        "core",
         "counts",
+        "damaged",
         "driver",
         "dropped",
+        "hard_state",
         "id",
-        "last_index",
+        "inflight",
+        "installing",
+        "led",
         "listener",
+        "nodes",
         "overlay",
+        "parked",
+        "pending",
+        "place",
+        "quiet_ticks",
+        "reads",
+        "reads_served",
+        "replica_id",
+        "serving",
+        "split",
         "stamp",
-        "term",
+        "starts",
+        "storage",
+        "touched",
+        "unsaved",
+        "window",
+        "writes_taken",
     )
 
-    def __init__(self, group_id: int, driver: Driver, listener: Listener | None = None) -> None:
-        self.id = group_id
+    def __init__(self, place: Place, driver: Driver, replica_id: int = FIRST_REPLICA) -> None:
+        self.place = place
+        self.id = place.id
         self.driver = driver
-        self.listener = listener
-        self.term = 1
-        self.dropped = False
+        self.replica_id = replica_id
+        self.listener: Listener | None = None
+        self.core: RaftCore = None  # type: ignore[assignment]  # set by Driver.start, before anything uses it
+        self.storage: GroupLog = None  # type: ignore[assignment]  # likewise
+        self.nodes: dict[int, int] = {}
+        self.configuration: Configuration | None = None
+        self.hard_state = HardState()
+        self.applied_index = self.applied_term = 0
         self.stamp = 0
-        self.applied_index = 0
-        self.last_index = 0
         self.counts: dict[int, list[int]] = {}
+        self.split: dict[str, Any] | None = None
+        self.window = RequestWindow(place.id)
+        self.starts: dict[int, int] = {}
         self.overlay: dict[bytes, tuple[int, bytes | None]] = {}
+        self.pending: deque[Proposal] = deque()
+        self.inflight: dict[tuple[int, int], Proposal] = {}
+        self.reads: list[tuple[int, Callable[[ApiError | None], None]]] = []
+        self.parked: list[Callable[[], None]] = []
+        self.serving = self.led = self.alone = False
+        self.dropped = self.installing = False
+        self.touched = self.unsaved = False
+        self.quiet_ticks = self.reads_served = self.writes_taken = 0
+        self.damaged = ""
 
-    def load(self, engine: Engine) -> None:
-        """Take over the state that the engine has: what was applied before the last start."""
+    # ---- the stored state
+
+    def load(self, engine: Engine) -> bool:
+        """Take over the state that the engine has: what was applied before the last start. False: none."""
         state = engine.get(keyspace.group_state(self.id))
-        if state is not None:
-            self.applied_index, self.term, self.stamp, counts = msgpack.unpackb(state, strict_map_key=False)
-            self.counts = {int(space): list(pair) for space, pair in counts.items()}
-        self.last_index = self.applied_index
+        if state is None:
+            return False
+        self.adopt(state)
+        self.window.load(engine)
+        return True
+
+    def adopt(self, state: bytes) -> None:
+        """Take over a state record."""
+        self.applied_index, self.applied_term, self.stamp, counts, *more = msgpack.unpackb(
+            state, strict_map_key=False
+        )
+        self.counts = {int(space): list(pair) for space, pair in counts.items()}
+        if more:
+            replica_id, term, vote, configuration, split = more
+            self.replica_id = replica_id
+            self.hard_state = HardState(term, vote)
+            self.configuration = Configuration.decode(configuration) if configuration else None
+            self.split = split
 
     def state(self) -> bytes:
         """The state record that goes into every batch applied for this group."""
-        packed: bytes = msgpack.packb((self.applied_index, self.term, self.stamp, self.counts))
+        configuration = self.configuration
+        packed: bytes = msgpack.packb(
+            (
+                self.applied_index,
+                self.applied_term,
+                self.stamp,
+                self.counts,
+                self.replica_id,
+                self.hard_state.term,
+                self.hard_state.vote,
+                configuration.encode() if configuration is not None else b"",
+                self.split,
+            )
+        )
         return packed
 
-    def propose(self, effects: Effects, done: Done | None) -> int:
-        """Replicate effects; `done(effects.result)` is called once they are applied. Returns the index."""
-        index = self.last_index + 1
-        self.last_index = index
-        overlay = self.overlay
+    # ---- what is asked of a leader
+
+    @property
+    def last_index(self) -> int:
+        """Index of the newest entry of the log, applied or not: the next proposal's is one more."""
+        return self.core.log.last_index
+
+    @property
+    def leader_node(self) -> int | None:
+        """The node that leads, as far as this replica knows."""
+        return self.nodes.get(self.core.leader) if self.core is not None else None
+
+    def not_leader(self) -> ApiError:
+        """The answer to what only a leader can do."""
+        return NotLeader(self.id, self.leader_node)
+
+    def propose(self, effects: Effects, done: Done | None) -> None:
+        """Replicate effects; `done(effects.result)` is called once they are applied, or with an ApiError."""
         size = 0
-        for key, value in effects.mutations:
-            overlay[key] = (index, value)
+        for _, value in effects.mutations:
             if value is not None:
                 size += len(value)
-        self.driver.submit(Proposal(self, index, effects, done, size))
-        return index
+        proposal = Proposal(effects, done, size)
+        outcome = self.core.propose(proposal, size) if self.serving else Refusal.NOT_LEADER
+        if outcome.__class__ is not int:
+            if done is not None:
+                done(self._refused(outcome))  # type: ignore[arg-type]
+            return
+        proposal.index = outcome
+        overlay = self.overlay
+        for key, value in effects.mutations:
+            overlay[key] = (outcome, value)
+        request = effects.request
+        if request is not None:
+            self.inflight[request[0], request[1]] = proposal
+        self.pending.append(proposal)
+        self.driver.submit(self, size)
+
+    def _refused(self, refusal: Refusal) -> ApiError:
+        if refusal is Refusal.OVERLOADED:
+            return Overloaded(f"partition {self.id}: {refusal.value}")
+        if refusal is Refusal.TRANSFERRING or refusal is Refusal.OLD_LEASE:
+            return unavailable(f"partition {self.id}: {refusal.value}; retry later")
+        return self.not_leader()
+
+    def fail_pending(self, error: ApiError | None = None) -> None:
+        """Answer everything under way: this replica cannot tell any more what becomes of it."""
+        pending, self.pending = self.pending, deque()
+        self.overlay.clear()
+        self.inflight.clear()
+        self.driver.left(pending)
+        for proposal in pending:
+            done, proposal.done = proposal.done, None
+            if done is not None:
+                self.driver.answer(done, error or LeadershipLost(self.id))
+        reads, self.reads = self.reads, []
+        for _, read in reads:
+            self.driver.answer(read, error or self.not_leader())
+
+    def fail_waiting(self, error: ApiError) -> None:
+        """Answer those who wait, while what they wait for may still take effect."""
+        for proposal in self.pending:
+            done, proposal.done = proposal.done, None
+            if done is not None:
+                self.driver.answer(done, error)
+
+    # ---- counting
 
     def count(self, space: int) -> tuple[int, int]:
         """Entries and bytes in a space, as applied."""
         pair = self.counts.get(space)
         return (pair[0], pair[1]) if pair is not None else (0, 0)
-
-    def advance(self, proposal: Proposal) -> None:
-        """Account for an entry whose mutations go into the current batch."""
-        self.applied_index = proposal.index
-        self.count_all(proposal.effects.counts)
 
     def count_all(self, counts: list[Count]) -> None:
         """Add changes of entry counts and sizes."""
@@ -135,259 +285,6 @@ class Group:
             held = overlay.get(key)
             if held is not None and held[0] == index:
                 del overlay[key]
-
-    def rebuild_overlay(self, inflight: Iterable[Proposal]) -> None:
-        """After a failed append: the overlay and the last index are those of what is still in flight."""
-        self.overlay.clear()
-        self.last_index = self.applied_index
-        for proposal in inflight:
-            if proposal.group is self:
-                self.last_index = proposal.index
-                for key, value in proposal.effects.mutations:
-                    self.overlay[key] = (proposal.index, value)
-
-
-class Driver:
-    """Commits and applies for all groups of a node: one append, one sync and one batch a tick.
-
-    `call_soon` schedules a callable for the end of the tick and `call_later` after a delay in seconds; both
-    are the event loop's in a running node. `last_stamp` is the highest stamp given out so far. `fatal` ends
-    the process: it is called when the engine fails in a way that leaves its state unknown. Once `closed` is set,
-    log and engine are no longer touched.
-    """
-
-    GATHER_TICKS = 6
-    MAX_QUEUED = 20_000
-    MAX_QUEUED_BYTES = 256 * 1024 * 1024
-    RETRY_DELAY_S = 0.25
-    BUSY_DELAY_S = 0.01
-
-    def __init__(
-        self,
-        log: NodeLog,
-        engine: Engine,
-        *,
-        call_soon: Callable[[Callable[[], None]], Any],
-        call_later: Callable[[float, Callable[[], None]], Any],
-        last_stamp: Callable[[], int],
-        fatal: Callable[[str], None],
-        on_error: Callable[[str, BaseException], None],
-    ) -> None:
-        self.log = log
-        self.engine = engine
-        self.applied_position = 0
-        self.stalled: str | None = None
-        self.closed = False
-        self.groups: dict[int, Group] = {}
-        self._call_soon = call_soon
-        self._call_later = call_later
-        self._last_stamp = last_stamp
-        self._fatal = fatal
-        self._on_error = on_error
-        self._pending: list[Proposal] = []
-        self._inflight: deque[tuple[int, list[Proposal]]] = deque()
-        self._durable_position = 0
-        self._queued = self._queued_bytes = 0
-        self._scheduled = False
-        self._syncing = False
-        self._gathered = self._deferred = 0
-        self._on_idle: list[Callable[[], object]] = []
-        self._unapplied = False
-
-    @property
-    def queued(self) -> int:
-        """Entries proposed and not yet applied."""
-        return self._queued
-
-    def when_idle(self, callback: Callable[[], object]) -> None:
-        """Call once nothing is queued: at once, or when the last entry has been applied or refused."""
-        if self._queued:
-            self._on_idle.append(callback)
-        else:
-            callback()
-
-    def _tell_idle(self) -> None:
-        if self._on_idle and not self._queued:
-            callbacks, self._on_idle = self._on_idle, []
-            for callback in callbacks:
-                callback()
-
-    def admit(self) -> None:
-        """Raise ServiceUnavailable when a write cannot be taken now: the queue is full, or the disk is."""
-        if self._queued >= self.MAX_QUEUED or self._queued_bytes >= self.MAX_QUEUED_BYTES:
-            raise unavailable("Too many writes are waiting for the log; retry later")
-        if self.stalled is not None:
-            raise internal(self.stalled)
-
-    def submit(self, proposal: Proposal) -> None:
-        """Take an entry into this tick's batch."""
-        self._pending.append(proposal)
-        self._queued += 1
-        self._queued_bytes += proposal.size
-        if not self._scheduled and not self._syncing:
-            self._schedule()
-
-    def _schedule(self) -> None:
-        self._scheduled = True
-        self._gathered = self._deferred = 0
-        self._call_soon(self._gather)
-
-    def _gather(self) -> None:
-        """Flush once a tick has brought nothing new: clients that were answered together write again within
-        a tick or two of each other, and a sync costs the same for one entry as for sixteen."""
-        pending = len(self._pending)
-        if pending > self._gathered and self._deferred < self.GATHER_TICKS:
-            self._gathered = pending
-            self._deferred += 1
-            self._call_soon(self._gather)
-        else:
-            self._flush()
-
-    def _flush(self) -> None:
-        """Append what is pending and sync it. While a sync runs nothing is appended: what comes meanwhile
-        would have to wait for the next sync anyway."""
-        self._scheduled = False
-        batch = self._pending
-        if not batch or self.closed:
-            return
-        self._pending = []
-        log = self.log
-        try:
-            position = log.append([(p.group.id, p.index, p.group.term, p.effects, ENTRY) for p in batch])
-        except LogFull as error:
-            self._reject(batch, f"The disk is full: {error}")
-            return
-        except Exception as error:  # an entry that cannot be encoded, or a log that is closed
-            self._on_error("the log did not take a batch", error)
-            self._reject(batch, "The log did not take the write")
-            return
-        self._inflight.append((position, batch))
-        self._syncing = True
-        log.sync(position, self._durable)
-
-    def _reject(self, batch: list[Proposal], reason: str) -> None:
-        batch = batch + self._pending
-        self._pending = []
-        self._leave(batch)
-        remaining = [proposal for _, proposals in self._inflight for proposal in proposals]
-        for group in {proposal.group for proposal in batch}:
-            group.rebuild_overlay(remaining)
-        error = internal(reason)
-        for proposal in batch:
-            if proposal.done is not None:
-                self._answer(proposal.done, error)
-        self._tell_idle()
-
-    def _durable(self, position: int) -> None:
-        self._syncing = False
-        if position > self._durable_position:
-            self._durable_position = position
-        if not self._unapplied:
-            self._apply_ready()
-        if self._pending and not self._scheduled and not self._syncing:
-            self._schedule()
-
-    def _apply_ready(self) -> None:
-        if self.closed:
-            return
-        inflight = self._inflight
-        durable = self._durable_position
-        ready: list[Proposal] = []
-        position = self.applied_position
-        taken = 0
-        for end, batch in inflight:
-            if end > durable:
-                break
-            ready.extend(batch)
-            position = end
-            taken += 1
-        if not ready:
-            return
-        if not self._write(ready):
-            return
-        for _ in range(taken):
-            inflight.popleft()
-        self.applied_position = position
-        self._leave(ready)
-        self._finish(ready)
-
-    def _leave(self, proposals: list[Proposal]) -> None:
-        self._queued -= len(proposals)
-        for proposal in proposals:
-            self._queued_bytes -= proposal.size
-
-    def _write(self, ready: list[Proposal]) -> bool:
-        """One engine batch for entries that are durable in the log. False: not now, a retry is scheduled."""
-        mutations = []
-        ranges = []
-        groups = set()
-        for proposal in ready:
-            # In a retry some were accounted for before the batch failed, newer ones were not.
-            if not self._unapplied or proposal.index > proposal.group.applied_index:
-                proposal.group.advance(proposal)
-        for proposal in ready:
-            if proposal.group.dropped:
-                continue  # its table was deleted meanwhile: nothing of it may come back
-            mutations.extend(proposal.effects.mutations)
-            ranges.extend(proposal.effects.ranges)
-            groups.add(proposal.group)
-        if ranges:  # whole partitions that go: what this batch still writes into them goes too
-            mutations = [m for m in mutations if not any(low <= m[0] < high for low, high in ranges)]
-            groups = {g for g in groups if not any(_within(g, low, high) for low, high in ranges)}
-        stamp = self._last_stamp()
-        for group in groups:
-            group.stamp = stamp
-            mutations.append((keyspace.group_state(group.id), group.state()))
-        try:
-            self.engine.write(mutations, ranges)
-        except EngineFull as error:
-            self._stall(ready, f"The disk is full: {error}")
-            return False
-        except EngineBusy:
-            self._unapplied = True
-            self._call_later(self.BUSY_DELAY_S, self._apply_ready)
-            return False
-        except EngineError as error:
-            self._fatal(f"The storage engine failed while applying committed entries: {error}")
-            return False
-        self.stalled = None
-        self._unapplied = False
-        return True
-
-    def _stall(self, ready: list[Proposal], reason: str) -> None:
-        """The log has these entries but the engine cannot take them yet: they are applied when it can.
-
-        Their outcome is unknown to the client (they will take effect), so the answer is a 500.
-        """
-        self.stalled = reason
-        self._unapplied = True
-        error = internal(reason)
-        for proposal in ready:
-            done, proposal.done = proposal.done, None
-            if done is not None:
-                self._answer(done, error)
-        self._call_later(self.RETRY_DELAY_S, self._apply_ready)
-
-    def _finish(self, ready: list[Proposal]) -> None:
-        for proposal in ready:
-            group = proposal.group
-            group.settle(proposal)
-            if group.listener is not None:
-                try:
-                    group.listener.applied(proposal)
-                except Exception as error:
-                    self._on_error("a listener of applied entries failed", error)
-        for proposal in ready:
-            if proposal.done is not None:
-                self._answer(proposal.done, proposal.effects.result)
-        self._tell_idle()
-
-    def _answer(self, done: Done, value: Any) -> None:
-        try:
-            done(value)
-        except Exception as error:
-            self._on_error("answering a write failed", error)
-
-
-def _within(group: Group, low: bytes, high: bytes) -> bool:
-    return low <= keyspace.group_state(group.id) < high
+        request = proposal.effects.request
+        if request is not None:
+            self.inflight.pop((request[0], request[1]), None)

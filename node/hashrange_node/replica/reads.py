@@ -12,6 +12,7 @@ from hashrange.model import record as records
 from hashrange.model.key import KeyCodec
 from hashrange.model.value import Item, dump
 from hashrange.wire.messages import RangeResult, ReadRange
+from hashrange_node.replica.place import Place
 from hashrange_node.storage import keyspace
 from hashrange_node.storage.engine import Engine
 
@@ -31,14 +32,19 @@ class RangeRead:
     empty. Between slices writes may happen: a page is no snapshot, as it is none in the service.
     """
 
-    __slots__ = ("_engine", "_fetch", "_high", "_left", "_low", "_max_bytes", "_request", "result")
+    __slots__ = ("_engine", "_fetch", "_high", "_left", "_low", "_max_bytes", "_request", "_store", "result")
 
-    def __init__(self, engine: Engine, request: ReadRange, table_codec: KeyCodec | None) -> None:
-        prefix = keyspace.space_prefix(request.partition, request.space)
+    def __init__(
+        self, engine: Engine, request: ReadRange, table_codec: KeyCodec | None, place: Place
+    ) -> None:
+        prefix = keyspace.space_prefix(place.store, request.space)
         self._engine = engine
         self._request = request
-        self._low = prefix + request.low
-        self._high = prefix + request.high
+        # Never beyond the partition: what lies next to it in the store is another's.
+        low, high = keyspace.hashes_of(place.store, request.space, place.lo, place.hi)
+        self._low = max(prefix + request.low, low)
+        self._high = min(prefix + request.high, high)
+        self._store = place.store
         self._left = request.limit if request.limit is not None else -1
         self._max_bytes = request.max_bytes
         self._fetch = table_codec if request.fetch else None
@@ -49,7 +55,7 @@ class RangeRead:
         request, result = self._request, self.result
         entries: list[bytes] = []
         append, size_of = entries.append, records.size
-        fetch = _Fetch(self._engine, request, self._fetch) if self._fetch is not None else None
+        fetch = _Fetch(self._engine, self._store, self._fetch) if self._fetch is not None else None
         left, max_bytes = self._left, self._max_bytes
         stop = entries_max if left < 0 or left > entries_max else left
         total = 0
@@ -85,10 +91,10 @@ class _Fetch:
 
     __slots__ = ("_codec", "_engine", "_prefix", "records", "sizes")
 
-    def __init__(self, engine: Engine, request: ReadRange, table_codec: KeyCodec) -> None:
+    def __init__(self, engine: Engine, store: int, table_codec: KeyCodec) -> None:
         self._engine = engine
         self._codec = table_codec
-        self._prefix = keyspace.space_prefix(request.partition, keyspace.ITEMS)
+        self._prefix = keyspace.space_prefix(store, keyspace.ITEMS)
         self.records: list[bytes] = []
         """The item of each entry, or the entry itself should its item be missing."""
         self.sizes: list[int] = []

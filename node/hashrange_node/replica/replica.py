@@ -5,25 +5,28 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from hashrange.errors import ApiError, unavailable
+from hashrange.errors import ApiError, internal, unavailable
 from hashrange.model import record as records
 from hashrange.model.table import TableSchema
 from hashrange.wire.messages import Done, WriteEntries, WriteItem
 from hashrange_node.replica.effects import Count, Effects, Mutation
 from hashrange_node.replica.evaluate import evaluate
-from hashrange_node.replica.group import Group, Proposal
+from hashrange_node.replica.group import Group
+from hashrange_node.replica.requests import TOO_OLD, encode_result
 from hashrange_node.storage import keyspace
 from hashrange_node.storage.engine import Engine
 
 QueueSink = Callable[["Replica", list[tuple[bytes, list[Any]]]], None]
+LeadSink = Callable[["Replica", bool], None]
 
 
 class Replica:
     """One replica. `index_name` is None for a partition of a table, else the global index it belongs to.
 
     `stamps` gives the next hybrid timestamp; `on_queued` is told about index changes once they are
-    applied, so that they can be sent on. While `congested`, no writes are taken: their index changes would
-    queue without end.
+    applied, so that they can be sent on; `on_leading` when this replica begins to serve, and when it has stopped.
+    While `congested`, no writes are taken: their index changes would queue without end. While `splitting`, none
+    either: the partition is about to be replaced by two.
     """
 
     __slots__ = (
@@ -34,23 +37,27 @@ class Replica:
         "id",
         "index_name",
         "items",
+        "on_leading",
         "on_queued",
+        "place",
         "schema",
+        "splitting",
         "stamps",
     )
 
     def __init__(
         self,
-        partition: int,
         schema: TableSchema,
         index_name: str | None,
         group: Group,
         engine: Engine,
         stamps: Callable[[], int],
         on_queued: QueueSink,
+        on_leading: LeadSink,
     ) -> None:
-        self.id = partition
-        self.congested = False
+        self.id = group.id
+        self.place = group.place
+        self.congested = self.splitting = False
         self.epoch = 1
         self.schema = schema
         self.index_name = index_name
@@ -58,7 +65,8 @@ class Replica:
         self.engine = engine
         self.stamps = stamps
         self.on_queued = on_queued
-        self.items = keyspace.space_prefix(partition, keyspace.ITEMS)
+        self.on_leading = on_leading
+        self.items = keyspace.space_prefix(group.place.store, keyspace.ITEMS)
         group.listener = self
 
     def read(self, key: bytes) -> bytes | None:
@@ -73,20 +81,31 @@ class Replica:
         return self.engine.get(full_key)
 
     def write(self, write: WriteItem, done: Done) -> None:
-        """Evaluate and propose; `done` gets a `WriteResult` once it is durable, or an ApiError."""
+        """Evaluate and propose; `done` gets a `WriteResult` once it is durable, or an ApiError.
+
+        Only for a replica whose group is `serving`. A write whose request id was seen before is not applied again:
+        it gets the first one's answer.
+        """
         group = self.group
         held = None
+        group.writes_taken += 1
+        request = write.request_id
+        if request is not None and self._seen(request, done):
+            return
         try:
             group.driver.admit()
             if self.congested:
                 raise unavailable(
                     "The global indexes of the table do not keep up with its writes; retry later"
                 )
+            if self.splitting:
+                raise unavailable("The partition is being split; retry later")
             full_key = self.items + write.key
             held = group.overlay.get(full_key)
             current = self.engine.get(full_key) if held is None else held[1]
-            index = group.last_index + 1
-            effects = evaluate(write, self.schema, self.id, full_key, current, self.stamps(), index)
+            stamp = self.stamps()
+            index = group.core.log.last_index + 1
+            effects = evaluate(write, self.schema, self.place, full_key, current, stamp, index)
         except ApiError as error:
             if held is None:
                 done(error)
@@ -96,9 +115,31 @@ class Replica:
                 group.propose(Effects([], [], None), lambda answer: done(answer or verdict))
             return
         if effects.mutations or held is not None:
+            if request is not None:
+                effects.request = (request[0], request[1], stamp, encode_result(effects.result))
             group.propose(effects, done)
         else:
             done(effects.result)
+
+    def _seen(self, request: tuple[int, int], done: Done) -> bool:
+        """Whether a request was taken before; then `done` gets its answer, now or when it is known."""
+        group = self.group
+        proposal = group.inflight.get(request)
+        if proposal is not None:
+            proposal.also(done)
+            return True
+        known = group.window.find(request[0], request[1])
+        if known is None:
+            return False
+        if known is TOO_OLD:
+            done(
+                internal(
+                    "The request came again after its first answer was forgotten; its outcome is unknown"
+                )
+            )
+        else:
+            done(known)
+        return True
 
     def write_entries(self, message: WriteEntries, done: Done) -> None:
         """Apply entries of a global index, each only if it is newer than what is stored."""
@@ -123,8 +164,12 @@ class Replica:
         else:
             done(None)
 
-    def applied(self, proposal: Proposal) -> None:
-        """An entry of this replica was applied: pass its queued index changes on."""
-        queued = proposal.effects.queued
-        if queued is not None:
+    def applied(self, effects: Effects, index: int) -> None:
+        """An entry of this replica was applied: pass its queued index changes on, if we evaluated them."""
+        queued = effects.queued
+        if queued is not None and self.group.serving:
             self.on_queued(self, queued)
+
+    def leading(self, serving: bool) -> None:
+        """This replica begins to serve as the leader, or has stopped."""
+        self.on_leading(self, serving)

@@ -18,6 +18,7 @@ from hashrange.model.table import IndexSchema, TableSchema
 from hashrange.model.table_units import index_write_units_half
 from hashrange.model.value import Item, dump, item_size
 from hashrange_node.replica.effects import Effects
+from hashrange_node.replica.place import Place
 from hashrange_node.storage import keyspace
 
 # Items whose time to live lies further back than this are never deleted (DynamoDB Developer Guide, TTL).
@@ -72,7 +73,7 @@ def expiry_of(item: Item | None, attribute: str) -> int | None:
 def apply_secondary(
     effects: Effects,
     schema: TableSchema,
-    partition: int,
+    place: Place,
     key: bytes,
     old: Item | None,
     new: Item | None,
@@ -84,7 +85,7 @@ def apply_secondary(
     for number, local in enumerate(schema.lsis, start=1):
         change = IndexChange(local, old, new)
         if not change.same:
-            _change_local(effects, keyspace.space_prefix(partition, number), number, change, stamp, index)
+            _change_local(effects, keyspace.space_prefix(place.store, number), number, change, stamp, index)
             units.append(("LSI", local.name, change.units_half))
     queued: list[list[Any]] = []
     for remote in schema.gsis:
@@ -95,9 +96,9 @@ def apply_secondary(
             queued.append(queued_change(remote.name, change, stamp, index))
             units.append(("GSI", remote.name, change.units_half))
     if queued:
-        queue(effects, partition, index, queued)
+        queue(effects, place.id, index, queued)
     if schema.ttl_attribute is not None:
-        _change_expiry(effects, schema.ttl_attribute, partition, key, old, new)
+        _change_expiry(effects, schema.ttl_attribute, place.store, key, old, new)
     effects.result.index_units = units or None
 
 
@@ -134,13 +135,13 @@ def queue(effects: Effects, partition: int, index: int, changes: list[list[Any]]
 
 
 def _change_expiry(
-    effects: Effects, attribute: str, partition: int, key: bytes, old: Item | None, new: Item | None
+    effects: Effects, attribute: str, store: int, key: bytes, old: Item | None, new: Item | None
 ) -> None:
     before = expiry_of(old, attribute)
     after = expiry_of(new, attribute)
     if before == after:
         return
-    prefix = keyspace.space_prefix(partition, keyspace.EXPIRY)
+    prefix = keyspace.space_prefix(store, keyspace.EXPIRY)
     if before is not None:
         effects.mutations.append((expiry_key(prefix, before, key), None))
     if after is not None:

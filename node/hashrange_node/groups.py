@@ -1,0 +1,244 @@
+"""The groups of a node: opened from what was recovered and what the catalogue places here, ticked, and fed.
+
+`Groups` is the driver's way to the rest of the node (`replica.driver.Hooks`): it posts messages to other nodes,
+parks requests that came before a leader was ready, and wakes idle groups when a node falls silent.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from hashrange.wire.cluster import CONTROL, Placement, RaftBatch
+from hashrange.wire.messages import Done
+from hashrange_node.raft.confchange import Configuration
+from hashrange_node.raft.core import RaftCore
+from hashrange_node.raft.messages import HardState, InstallSnapshot, Snapshot
+from hashrange_node.raft.ready import Ready
+from hashrange_node.raft.settings import Rng
+from hashrange_node.raft.storage import InitialState
+from hashrange_node.replica.effects import Mutation
+from hashrange_node.replica.group import FIRST_REPLICA, Group
+from hashrange_node.replica.group_log import GroupLog, LogBudget
+from hashrange_node.replica.place import Place
+from hashrange_node.replica.recovery import Recovered, store
+from hashrange_node.storage import keyspace
+
+if TYPE_CHECKING:
+    from hashrange_node.node import Node
+
+PARKED_MAX = 1_000
+
+
+class Groups:
+    """Opens, starts and feeds the groups of one node."""
+
+    def __init__(self, node: Node, rng: Rng) -> None:
+        self._node = node
+        self._driver = node.driver
+        self._rng = rng
+        self._settings = node.settings
+        self.recovered: dict[int, Recovered] = {}
+        self.control = Group(Place.only(CONTROL), node.driver)
+        self.budget = LogBudget(node.settings.retention_bytes)
+        self.stopped = False
+        self._ticking = False
+        self._silent: set[int] = set()
+        node.driver.hooks = self
+        node.driver.on_active = self._start_ticking
+
+    # ---- opening
+
+    def open_control(self, initial: dict[int, int] | None = None, replica_id: int = FIRST_REPLICA) -> None:
+        """Open group 0. `initial` (replica -> node) for a new cluster's first members; else what was found."""
+        recovered = self.recovered.pop(CONTROL, None)
+        group = self.control
+        if recovered is not None:
+            group.load(self._node.engine)
+            group.hard_state, group.unsaved = recovered.group.hard_state, True
+        if group.configuration is None:
+            if initial is None:
+                initial = {FIRST_REPLICA: self._node.identity.id}
+            group.replica_id = replica_id
+            group.configuration = Configuration.of(initial)
+            group.unsaved = True
+        group.nodes = dict(initial or {group.replica_id: self._node.identity.id})
+        self._make_core(group, recovered)
+        self.start(group)
+
+    def open(self, placement: Placement) -> Group | None:
+        """The group of a partition that has a replica here; None when it has none."""
+        identity = self._node.identity
+        mine = [
+            r["id"]
+            for r in placement["replicas"]
+            if r["node"] == identity.id and r["generation"] == identity.generation
+        ]
+        if not mine or ("successors" in placement and placement["id"] not in self.recovered):
+            return None
+        replica_id = mine[-1]
+        place = Place(placement["id"], placement["store"], placement["lo"], placement["hi"])
+        recovered = self.recovered.pop(place.id, None)
+        group = Group(place, self._driver, replica_id)
+        if recovered is not None:
+            found = recovered.group
+            if found.configuration is not None and found.replica_id != replica_id:
+                self.destroy(place)
+                recovered = None
+            else:
+                group.load(self._node.engine)
+                group.hard_state, group.unsaved = found.hard_state, True
+        if group.configuration is None:
+            created = placement["origin"] == "create" and replica_id in placement["initial"]
+            group.configuration = Configuration.of(placement["initial"] if created else ())
+        self.place(group, placement)
+        self._make_core(group, recovered)
+        return group
+
+    def destroy(self, place: Place) -> None:
+        """Delete everything of a partition whose replica here is void."""
+        store(self._node.engine, [], keyspace.ranges_of(place.id))
+
+    def _make_core(self, group: Group, recovered: Recovered | None) -> None:
+        entries = recovered.entries if recovered is not None else []
+        term = max(group.hard_state.term, group.applied_term, entries[-1].term if entries else 0)
+        if term > group.hard_state.term:
+            # A log from before votes were recorded: its group had one member, which voted for itself.
+            group.hard_state = HardState(term, group.replica_id)
+        log = self._node.log
+        group.storage = GroupLog(
+            group.id,
+            group.applied_index,
+            group.applied_term,
+            read=log.read if log.readable else None,
+            budget=self.budget,
+            make_snapshot=lambda: self._snapshot_of(group),
+        )
+        if recovered is not None and entries:
+            group.storage.append(entries, recovered.positions if log.readable else ())
+        assert group.configuration is not None
+        initial = InitialState(group.hard_state, group.applied_index, group.configuration)
+        group.core = RaftCore(
+            group.replica_id,
+            group.storage,
+            initial,
+            self._rng,
+            self._settings.raft,
+            self._driver.now_tick(),
+        )
+
+    @staticmethod
+    def _snapshot_of(group: Group) -> Snapshot | None:
+        """What stands for everything applied; its data is read when it is sent."""
+        if not group.applied_index or group.configuration is None:
+            return None
+        return Snapshot(group.applied_index, group.applied_term, group.core.configuration)
+
+    def place(self, group: Group, placement: Placement) -> None:
+        """Take over where the replicas of a group are."""
+        for replica in placement["replicas"]:
+            group.nodes[replica["id"]] = replica["node"]
+
+    def start(self, group: Group) -> None:
+        """Let a group that has been opened take part."""
+        self._driver.start(group)
+
+    # ---- time
+
+    def _start_ticking(self) -> None:
+        if not self._ticking:
+            self._ticking = True
+            self._node.scheduler.call_later(self._settings.tick_ms / 1000, self._tick)
+
+    def _tick(self) -> None:
+        self._ticking = False
+        if self.stopped or self._driver.closed:
+            return
+        self._driver.tick(self._driver.now_tick())
+        if self._node.peers is not None:
+            self._watch_nodes()
+        if self._driver.active or self._node.peers is not None:
+            self._start_ticking()
+
+    def _watch_nodes(self) -> None:
+        """Wake the idle groups of a node that has fallen silent: nobody else would notice."""
+        peers = self._node.peers
+        assert peers is not None
+        tick_s = self._settings.tick_ms / 1000
+        limit_s = self._settings.raft.election_ticks * tick_s / 2
+        for node in self._node.catalogue.node_ids():
+            silent_s = peers.silent_s(node)
+            if silent_s < limit_s:
+                self._silent.discard(node)
+            elif node not in self._silent and node != self._node.identity.id:
+                self._silent.add(node)
+                self.wake_led_by(node, int(min(silent_s, 3600.0) / tick_s))
+
+    def wake_led_by(self, node: int, silent_ticks: int) -> None:
+        """A node is silent: the idle groups that it leads need another leader."""
+        for group in list(self._driver.groups.values()):
+            if group.core.quiesced and group.leader_node == node:
+                self._driver.wake(group, silent_ticks)
+
+    def wake_shared_with(self, node: int) -> None:
+        """A node was started anew: the idle groups it shares with this one have to find it."""
+        for group in list(self._driver.groups.values()):
+            if group.core.quiesced and node in group.nodes.values():
+                self._driver.wake(group)
+
+    # ---- the driver's hooks
+
+    def post(self, node: int, batch: RaftBatch) -> None:
+        """Send messages to another node; they may be lost."""
+        if self._node.peers is not None:
+            self._node.peers.cast(node, batch)
+
+    def on_raft(self, batch: RaftBatch) -> None:
+        """Messages from another node."""
+        groups = self._driver.groups
+        for group_id, message in batch.messages:
+            group = groups.get(group_id)
+            if group is not None and group.replica_id == message.to and not group.installing:
+                self._driver.step(group, message)
+
+    def send_snapshot(self, group: Group, message: InstallSnapshot, node: int) -> None:
+        """Send the group's state to a replica that needs it."""
+        group.core.report_snapshot(message.to, False)
+
+    def install(self, group: Group, work: Ready, done: Callable[[], None]) -> None:
+        """Put a snapshot in the place of the group's state."""
+        raise AssertionError("no snapshot was announced")
+
+    def split_mutations(self, group: Group, split: dict[str, Any]) -> list[Mutation]:
+        """The state of the children of a split."""
+        return []
+
+    def serving(self, group: Group, serving: bool) -> None:
+        """Requests that waited for a leader go on, here or elsewhere."""
+        parked, group.parked = group.parked, []
+        for resume in parked:
+            self._node.scheduler.call_soon(resume)
+
+    def park(self, group: Group, resume: Callable[[], None], done: Done) -> None:
+        """Let a request wait while this replica is about to lead; refuse it when another one does."""
+        core = group.core
+        about_to_lead = core is not None and (group.led or group.alone)
+        if not about_to_lead or len(group.parked) >= PARKED_MAX or self.stopped:
+            done(group.not_leader())
+            return
+        waiting = True
+
+        def once() -> None:
+            nonlocal waiting
+            if waiting:
+                waiting = False
+                resume()
+
+        def expire() -> None:
+            nonlocal waiting
+            if waiting:
+                waiting = False
+                done(group.not_leader())
+
+        group.parked.append(once)
+        self._node.scheduler.call_later(self._settings.park_s, expire)

@@ -1,0 +1,171 @@
+"""Bringing groups back from log and engine at the start of a node.
+
+The engine has, for every group, the state record of what was applied before the last flush; the log has what came
+after it. A group that is alone has committed everything in its log: its entries are applied at once, in bounded
+batches. Of other groups the entries above the applied index are kept for the core: which of them are committed is
+learnt from the next leader.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from time import sleep
+
+from hashrange.model import record as records
+from hashrange_node.log import format as log_format
+from hashrange_node.log.protocol import NodeLog
+from hashrange_node.raft.confchange import ConfChange, Configuration
+from hashrange_node.raft.confchange import apply as apply_change
+from hashrange_node.raft.messages import CONFIG, DATA, NOOP, Entry, HardState
+from hashrange_node.replica.driver import Driver
+from hashrange_node.replica.effects import KeyRange, Mutation, decode
+from hashrange_node.replica.group import Group
+from hashrange_node.replica.place import Place
+from hashrange_node.storage import keyspace
+from hashrange_node.storage.engine import Engine, EngineBusy
+
+REPLAY_BATCH = 2_000
+REPLAY_BATCH_BYTES = 4 << 20
+BUSY_PAUSE_S = 0.02
+
+RAFT_KINDS = {log_format.ENTRY: DATA, log_format.NOOP: NOOP, log_format.CONFIG: CONFIG}
+
+
+@dataclass(slots=True)
+class Recovered:
+    """What is known of a group before it is opened: its state, and its log above what is applied.
+
+    `positions` say where the record of each entry starts in the log.
+    """
+
+    group: Group
+    entries: list[Entry] = field(default_factory=list)
+    positions: list[int] = field(default_factory=list)
+
+
+class Recovery:
+    """One replay. `found` has every group that engine or log know, by id.
+
+    `standalone`: every group here has one member, also those without a stored configuration.
+    `pause(seconds)` is called while the engine does not keep up.
+    """
+
+    def __init__(
+        self,
+        driver: Driver,
+        log: NodeLog,
+        engine: Engine,
+        *,
+        standalone: bool,
+        observe_stamp: Callable[[int], None],
+        pause: Callable[[float], None] = sleep,
+    ) -> None:
+        self.found: dict[int, Recovered] = {}
+        self.applied = 0
+        self._driver = driver
+        self._log = log
+        self._engine = engine
+        self._standalone = standalone
+        self._observe = observe_stamp
+        self._pause = pause
+        self._mutations: list[Mutation] = []
+        self._touched: set[Group] = set()
+        self._size = 0
+
+    def run(self, progress: Callable[[int], None] | None = None) -> None:
+        """Replay the log on top of the engine."""
+        for key, _ in list(self._engine.scan(b"G", b"H")):
+            self._group(int.from_bytes(key[1:], "big"))
+        for position, entry in self._log.replay():
+            kind = entry.kind
+            recovered = self.found.get(entry.group) or self._group(entry.group)
+            group = recovered.group
+            if kind == log_format.HARD_STATE:
+                if entry.term >= group.hard_state.term:
+                    group.hard_state = HardState(entry.term, entry.index)
+                    group.unsaved = True
+            elif kind == log_format.TRUNCATE:
+                self._truncate(recovered, entry.index)
+            elif entry.index > group.applied_index and kind in RAFT_KINDS:
+                raft = Entry(entry.index, entry.term, RAFT_KINDS[kind], entry.payload, len(entry.payload))
+                if self._alone(group):
+                    self._apply(group, raft)
+                    if progress is not None and not self._mutations:
+                        progress(self.applied)
+                else:
+                    start = position - log_format.HEADER_SIZE - len(entry.payload)
+                    self._keep(recovered, raft, start)
+        self._write([])
+
+    def _group(self, group_id: int) -> Recovered:
+        group = Group(Place.only(group_id), self._driver)
+        group.load(self._engine)
+        recovered = self.found[group_id] = Recovered(group)
+        self._observe(group.stamp)
+        return recovered
+
+    def _alone(self, group: Group) -> bool:
+        configuration = group.configuration
+        if configuration is None:
+            return self._standalone
+        return configuration == Configuration.of([group.replica_id])
+
+    @staticmethod
+    def _truncate(recovered: Recovered, index: int) -> None:
+        while recovered.entries and recovered.entries[-1].index >= index:
+            recovered.entries.pop()
+            recovered.positions.pop()
+
+    def _keep(self, recovered: Recovered, entry: Entry, position: int) -> None:
+        self._truncate(recovered, entry.index)
+        expected = recovered.entries[-1].index + 1 if recovered.entries else recovered.group.applied_index + 1
+        if entry.index == expected:
+            recovered.entries.append(entry)
+            recovered.positions.append(position)
+        # Else it lies behind a snapshot that was installed and is not in the engine: the state is older.
+
+    def _apply(self, group: Group, entry: Entry) -> None:
+        """Apply an entry of a group that is alone."""
+        effects = decode(entry.payload) if entry.kind == DATA else None
+        if effects is not None and effects.ranges:  # not in one batch with what was written into them before
+            self._write([])
+        group.applied_index, group.applied_term = entry.index, entry.term
+        self.applied += 1
+        if entry.kind == CONFIG:
+            before = group.configuration or Configuration.of([group.replica_id])
+            group.configuration = apply_change(before, ConfChange.decode(entry.payload))
+        elif effects is not None:
+            for key, value in effects.mutations:
+                if value is not None and key[:1] == b"P" and len(value) >= records.HEADER_SIZE:
+                    self._observe(records.stamp(value))
+            group.count_all(effects.counts)
+            self._mutations.extend(effects.mutations)
+            self._touched.add(group)
+            self._size += len(entry.payload)
+            if effects.ranges or len(self._mutations) >= REPLAY_BATCH or self._size >= REPLAY_BATCH_BYTES:
+                self._write(effects.ranges)
+            return
+        self._touched.add(group)
+
+    def _write(self, ranges: list[KeyRange]) -> None:
+        if not self._touched:
+            return
+        for group in self._touched:
+            self._mutations.append((keyspace.group_state(group.id), group.state()))
+        store(self._engine, self._mutations, ranges, self._pause)
+        self._mutations = []
+        self._touched = set()
+        self._size = 0
+
+
+def store(
+    engine: Engine, mutations: list[Mutation], ranges: list[KeyRange], pause: Callable[[float], None] = sleep
+) -> None:
+    """Write, and wait as long as it takes while the engine is busy with what came before."""
+    while mutations or ranges:
+        try:
+            engine.write(mutations, ranges)
+            return
+        except EngineBusy:
+            pause(BUSY_PAUSE_S)
