@@ -22,6 +22,7 @@ from collections.abc import Sequence
 from typing import Any, Final, Literal
 
 import msgpack
+import orjson
 
 from hashrange.errors import ApiError
 from hashrange.wire.faults import fault_from
@@ -40,7 +41,8 @@ FLOOR_KEEP_S = 3_600
 """A session's floor goes an hour after it was last raised, or when there are too many: no request lives so long."""
 
 EVICT_BATCHES = 64
-"""Batches leave in groups of so many, so that the record of the floors is not written all the time."""
+EVICT_SHARE = 8
+"""Batches leave so many at a time, and this part of what is kept, as the record of the floors is written each time."""
 
 COPY_IDS = 4_096
 
@@ -77,7 +79,7 @@ def encode_result(result: Any) -> bytes:
         return _NOTHING
     if isinstance(result, ApiError):
         error = (result.type_name, result.message, result.status, result.namespace, result.message_key)
-        document: bytes = _pack({"error": error, "fields": result.fields})
+        document: bytes = _pack({"error": error, "fields": orjson.dumps(result.fields)})
         return document
     raise TypeError(f"no result of a request: {result.__class__.__name__}")
 
@@ -95,7 +97,7 @@ def decode_result(data: bytes) -> WriteResult | ApiError | None:
             status=status,
             namespace=namespace,
             message_key=message_key,
-            fields=fields["fields"],
+            fields=orjson.loads(fields["fields"]),
         )
         return fault_from(error)
     result = WriteResult(*fields)
@@ -104,16 +106,9 @@ def decode_result(data: bytes) -> WriteResult | ApiError | None:
     return result
 
 
-class _Batch:
-    """Requests applied together: `ids` are session, sequence, session, ...; `size` is that of their results."""
-
-    __slots__ = ("ids", "key", "size", "stamp")
-
-    def __init__(self, key: bytes, stamp: int, ids: list[int], size: int) -> None:
-        self.key = key
-        self.stamp = stamp
-        self.ids = ids
-        self.size = size
+# Requests applied together: the key of their record, the highest stamp, the bytes of their results, their sessions
+# and their sequences. A plain tuple, which the garbage collector need not look into: there are thousands.
+_Batch = tuple[bytes, int, int, tuple[int, ...], tuple[int, ...]]
 
 
 class RequestWindow:
@@ -234,13 +229,14 @@ class RequestWindow:
             mutations.append((key, _pack((stamp, flat))))
             copy._take(key, stamp, flat)
 
-        for batch in (*self._batches, _Batch(b"", self._stamp, _ids_of(self._new), 0)):
-            for session, sequence in _pairs(batch.ids):
+        unflushed = _batch_of(b"", self._stamp, self._new)
+        for _, highest, _, sessions, sequences in (*self._batches, unflushed):
+            for session, sequence in zip(sessions, sequences, strict=True):
                 result = self._sessions.get(session, {}).get(sequence)
                 if result is not None:
                     flat += (session, sequence, result)
                     copy._sessions.setdefault(session, {})[sequence] = result
-            stamp = max(stamp, batch.stamp)
+            stamp = max(stamp, highest)
             if len(flat) >= 3 * COPY_IDS:
                 store()
                 flat, stamp = [], 0
@@ -254,37 +250,36 @@ class RequestWindow:
     # ---- what leaves
 
     def _take(self, key: bytes, stamp: int, flat: Sequence[Any]) -> None:
-        ids = _ids_of(flat)
-        size = sum(map(len, flat[2::3]))
-        self._batches.append(_Batch(key, stamp, ids, size))
-        self._count += len(ids) // 2
-        self._bytes += size
+        batch = _batch_of(key, stamp, flat)
+        self._batches.append(batch)
+        self._count += len(batch[3])
+        self._bytes += batch[2]
 
     def _has_old(self, stamp: int) -> bool:
         """Whether it is time to let batches go: enough of them, so that it does not happen all the time."""
         if self._bytes > self._keep_bytes:
             return True
-        if self._count <= self._keep_ids:
+        if self._count <= self._keep_ids + self._keep_ids // EVICT_SHARE:
             return False
         batches = self._batches
-        return batches[min(EVICT_BATCHES, len(batches) // 2)].stamp + self._keep_stamps < stamp
+        return batches[min(EVICT_BATCHES, len(batches) // 2)][1] + self._keep_stamps < stamp
 
     def _evict(self, stamp: int, mutations: list[Mutation]) -> None:
         batches = self._batches
         raised: dict[int, int] = {}
         allowed = self._keep_bytes
         if self._bytes > allowed:
-            allowed -= allowed // 8
+            allowed -= allowed // EVICT_SHARE
         while batches:
-            batch = batches[0]
-            old = self._count > self._keep_ids and batch.stamp + self._keep_stamps < stamp
+            key, highest, size, sessions, sequences = batches[0]
+            old = self._count > self._keep_ids and highest + self._keep_stamps < stamp
             if not old and self._bytes <= allowed:
                 break
             batches.popleft()
-            self._count -= len(batch.ids) // 2
-            self._bytes -= batch.size
-            mutations.append((batch.key, None))
-            for session, sequence in _pairs(batch.ids):
+            self._count -= len(sessions)
+            self._bytes -= size
+            mutations.append((key, None))
+            for session, sequence in zip(sessions, sequences, strict=True):
                 known = self._sessions.get(session)
                 if known is not None and known.pop(sequence, None) is not None and not known:
                     del self._sessions[session]
@@ -309,13 +304,8 @@ class RequestWindow:
             del floors[session]
 
 
-def _ids_of(flat: Sequence[Any]) -> list[int]:
-    """Of session, sequence, result, session, ... all but the results."""
-    ids: list[int] = [0] * (len(flat) // 3 * 2)
-    ids[0::2] = flat[0::3]
-    ids[1::2] = flat[1::3]
-    return ids
-
-
-def _pairs(ids: Sequence[int]) -> zip[tuple[int, int]]:
-    return zip(ids[0::2], ids[1::2], strict=True)
+def _batch_of(key: bytes, stamp: int, flat: Sequence[Any]) -> _Batch:
+    """The batch of session, sequence, result, session, ..."""
+    if len(flat) == 3:
+        return key, stamp, len(flat[2]), (flat[0],), (flat[1],)
+    return key, stamp, sum(map(len, flat[2::3])), tuple(flat[0::3]), tuple(flat[1::3])
