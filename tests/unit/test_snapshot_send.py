@@ -363,5 +363,8 @@ def test_a_stream_that_is_replaced_while_it_is_written_leaves_no_file(tmp_path: 
     loop.run()
     assert "has made way" in answers[0].message
     assert [path.name for path in tmp_path.iterdir()] == ["7-3-2.part"]
+    (tmp_path / "7-3-9.part").touch()
+    there.receiver.stop()
+    assert [path.name for path in tmp_path.iterdir()] == ["7-3-9.part"]
     FileStaging(tmp_path, loop.run_off_loop).clean(())
     assert list(tmp_path.iterdir()) == []
