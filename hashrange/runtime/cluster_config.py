@@ -147,6 +147,16 @@ class NodeConfig(LogConfig, DataConfig):
     )
     drift_ticks: Whole = Field(1, ge=0, le=100, description="drift of two clocks within a lease")
 
+    quiet_ticks: Whole = Field(
+        50, ge=1, le=1_000_000, description="time without work after which a partition's replicas go idle"
+    )
+    slow_sync_s: Seconds = Field(
+        1.0, gt=0, le=3_600, description="a sync that takes longer makes the node hand its leaders over"
+    )
+    stuck_sync_s: Seconds = Field(
+        10.0, gt=0, le=3_600, description="a sync that takes longer ends the process"
+    )
+
     # Placement
     replace_grace_s: Seconds = Field(
         300.0, ge=0, le=604_800, description="silence after which a node's replicas are made anew elsewhere"
@@ -154,17 +164,21 @@ class NodeConfig(LogConfig, DataConfig):
     split_size_mb: Whole = Field(
         10_240, ge=1, le=1_048_576, description="size at which a partition is split in two"
     )
-    split_requests_per_s: Seconds = Field(
-        3_000.0, ge=0, le=1e9, description="sustained requests at which a partition is split; 0: never"
+    split_reads_per_s: Seconds = Field(
+        3_000.0, gt=0, le=1e9, description="sustained reads at which a partition is split"
+    )
+    split_writes_per_s: Seconds = Field(
+        1_000.0, gt=0, le=1e9, description="sustained writes at which a partition is split"
     )
     split_sustained_s: Seconds = Field(
-        60.0, gt=0, le=86_400, description="for how long the requests must last before a split"
+        60.0, gt=0, le=86_400, description="for how long that load must last before a split"
     )
+    balance: bool = Field(True, description="spread replicas and leaders evenly without being asked")
     rebuild_mb_per_s: Seconds = Field(
         32.0, gt=0, le=100_000, description="rate at which a node sends replicas to others"
     )
     log_retention_mb: Whole = Field(
-        1_024, ge=1, le=1_048_576, description="log kept for replicas that are behind"
+        256, ge=1, le=1_048_576, description="log kept for replicas that are behind"
     )
     scrub_interval_s: Seconds = Field(
         3_600.0, ge=0, le=31_536_000, description="time in which replicas are compared once; 0: never"

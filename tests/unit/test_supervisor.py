@@ -324,5 +324,15 @@ def test_commands_say_where_they_found_no_cluster(tmp_path: Path) -> None:
         assert "there is no cluster in" in result.output
 
 
+def test_children_are_started_as_the_supervisor_was(tmp_path: Path) -> None:
+    """So that a wrapper around the program is around its children too."""
+    script = tmp_path / "wrapper.py"
+    script.write_text("from hashrange.cli.cluster.supervisor import own_program\nprint(own_program())\n")
+    done = subprocess.run(
+        [sys.executable, str(script), "cluster", "up"], capture_output=True, text=True, check=True
+    )
+    assert done.stdout.strip() == str([sys.executable, str(script)])
+
+
 def test_names_of_processes() -> None:
     assert Process("node", 3, "az1").name == "node-3"

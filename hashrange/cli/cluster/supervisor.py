@@ -51,7 +51,7 @@ class Supervisor:
     def __init__(self, layout: Layout, say: Say, program: list[str] | None = None) -> None:
         self.layout = layout
         self._say = say
-        self._program = program or [sys.executable, "-m", "hashrange.cli.main"]
+        self._program = program or own_program()
         self._children: dict[str, asyncio.subprocess.Process] = {}
         self._watchers: set[asyncio.Task[None]] = set()
         self.stopping = False
@@ -227,6 +227,12 @@ class Supervisor:
     def _named(self, name: str) -> Process:
         role, _, number = name.rpartition("-")
         return self.layout.find(role, int(number))
+
+
+def own_program() -> list[str]:
+    """The command that this program was started with, up to its arguments: children are started the same way."""
+    arguments = len(sys.argv) - 1
+    return [sys.executable, *sys.orig_argv[1 : len(sys.orig_argv) - arguments]]
 
 
 def describe_exit(code: int) -> str:
