@@ -1,262 +1,167 @@
-"""Messages and answers as the bytes of proto/node.proto, and back.
+"""Messages and answers as bytes: what goes into the frames between processes (proto/rpc.proto).
 
-`encode_request(id, message)` and `decode_request(bytes)` carry what a router asks; `encode_reply(id, answer)` and
-`decode_reply(bytes)` what a node answers, ApiErrors included. Ids pair answers with requests on one stream and
-mean nothing else. Only messages to nodes are here: the control plane's are in proto/control.proto.
+    codec = Codec(raft=RaftMessages())                 # a node's; a router's has no raft
+    data = codec.encode_request(message)               # one byte of type, then the message
+    message = codec.decode_request(data)
+    data = codec.encode_reply(message, answer)         # the answer to `message`; ApiErrors are answers too
+    answer = codec.decode_reply(data)
+    codec.encode_cast, codec.decode_cast               # one-way messages, the same as requests
 
-Programs travel as msgpack of their portable form, items as the JSON bytes that are stored: nothing is decoded
-that the other side does not need decoded.
+Decoding raises FrameError for bytes that cannot be read, and nothing else. Errors come back as the class that they
+were: ConflictError, a fault of `hashrange.wire.faults`, or ApiError.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
+from typing import Any, Protocol
 
-import msgpack
 import orjson
-from google.protobuf.message import DecodeError
 
 from hashrange.errors import ApiError
-from hashrange.expr import Bound, BoundUpdate, Projection
+from hashrange.wire import cluster, control_codec, data_codec, hot
 from hashrange.wire import messages as wire
-from hashrange.wire.pb import node_pb2 as pb
+from hashrange.wire.fields import Decoder, Encoder, FrameError
+from hashrange.wire.pb import rpc_pb2 as rpc
 
-MessageToNode = wire.ReadItem | wire.WriteItem | wire.ReadRange | wire.WriteEntries | wire.CollectionSize
-Answer = ApiError | bytes | wire.WriteResult | wire.RangeResult | int | None
+__all__ = ["Codec", "FrameError", "RaftCodec"]
 
-
-class FrameError(ValueError):
-    """Bytes that are no frame, or a frame whose contents cannot be read."""
-
-
-def _parsed(frame_type: Any, data: bytes) -> Any:
-    try:
-        return frame_type.FromString(data)
-    except DecodeError as error:
-        raise FrameError(f"not a frame: {error}") from error
-
-
-def _portable(program: Bound | BoundUpdate | Projection | None) -> bytes:
-    if program is None:
-        return b""
-    packed: bytes = msgpack.packb(program.to_portable())
-    return packed
+_READ_ITEM: int = rpc.READ_ITEM
+_WRITE_ITEM: int = rpc.WRITE_ITEM
+_NOTHING = bytes((rpc.ANSWER_NOTHING,))
+_RECORD = bytes((rpc.ANSWER_RECORD,))
+_RANGE_RESULT = bytes((rpc.ANSWER_RANGE_RESULT,))
+_NUMBER = bytes((rpc.ANSWER_NUMBER,))
+_FAILURE = bytes((rpc.ANSWER_FAILURE,))
+_JSON = bytes((rpc.ANSWER_JSON,))
+_TOTALS = bytes((rpc.ANSWER_TABLE_TOTALS,))
+_NUMBER_END = 1 << 64
 
 
-def _unpack(data: bytes, make: Callable[[Any], Any]) -> Any:
-    return make(msgpack.unpackb(data, use_list=False)) if data else None
+class RaftCodec(Protocol):
+    """Encodes what only nodes understand: messages of hashrange_node.raft."""
+
+    def encode_batch(self, batch: cluster.RaftBatch) -> bytes:
+        """The Batch of proto/raft.proto."""
+        ...
+
+    def decode_batch(self, data: bytes) -> cluster.RaftBatch:
+        """The inverse; raises FrameError, ValueError or IndexError for bytes that are none."""
+        ...
+
+    def encode_chunk(self, chunk: cluster.SnapshotChunk) -> bytes:
+        """The SnapshotChunk of proto/raft.proto."""
+        ...
+
+    def decode_chunk(self, data: bytes) -> cluster.SnapshotChunk:
+        """The inverse; raises FrameError, ValueError or IndexError for bytes that are none."""
+        ...
 
 
-def encode_request(request_id: int, message: MessageToNode) -> bytes:
-    """The frame of one message."""
-    frame = pb.Request(id=request_id)
-    _ENCODERS[type(message)](frame, message)
-    data: bytes = frame.SerializeToString()
-    return data
+class Codec:
+    """All messages and answers of the cluster. Holds no state: one for all connections of a process."""
 
+    def __init__(self, raft: RaftCodec | None = None) -> None:
+        numbers = {**data_codec.NUMBERS, **control_codec.NUMBERS}
+        encoders: dict[int, Encoder] = {**data_codec.ENCODERS, **control_codec.ENCODERS}
+        self._decoders: dict[int, Decoder] = {**data_codec.DECODERS, **control_codec.DECODERS}
+        if raft is not None:
+            numbers[cluster.RaftBatch] = rpc.RAFT_BATCH
+            numbers[cluster.SnapshotChunk] = rpc.SNAPSHOT_CHUNK
+            encoders[rpc.RAFT_BATCH] = raft.encode_batch
+            encoders[rpc.SNAPSHOT_CHUNK] = raft.encode_chunk
+            self._decoders[rpc.RAFT_BATCH] = raft.decode_batch
+            self._decoders[rpc.SNAPSHOT_CHUNK] = raft.decode_chunk
+        self._encoders = {made: (bytes((number,)), encoders[number]) for made, number in numbers.items()}
 
-def _encode_read_item(frame: Any, message: wire.ReadItem) -> None:
-    frame.read_item.SetInParent()
-    part = frame.read_item
-    part.partition, part.epoch = message.partition, message.epoch
-    part.key, part.consistent = message.key, message.consistent
-
-
-def _encode_write_item(frame: Any, message: wire.WriteItem) -> None:
-    part = frame.write_item
-    part.partition, part.epoch = message.partition, message.epoch
-    part.kind, part.key = message.kind, message.key
-    part.item_json, part.item_size = message.item_json, message.item_size
-    if message.key_item is not None:
-        part.key_item_json = orjson.dumps(message.key_item)
-    part.condition = _portable(message.condition)
-    part.update = _portable(message.update)
-    part.returns = message.returns
-    part.want_old_on_failure = message.want_old_on_failure
-    if message.expiry_s is not None:
-        part.expiry_s = message.expiry_s
-
-
-def _encode_read_range(frame: Any, message: wire.ReadRange) -> None:
-    part = frame.read_range
-    part.partition, part.epoch, part.space = message.partition, message.epoch, message.space
-    part.low, part.high, part.reverse = message.low, message.high, message.reverse
-    if message.limit is not None:
-        part.limit = message.limit
-    part.max_bytes = message.max_bytes
-    part.filter = _portable(message.filter)
-    part.projection = _portable(message.projection)
-    part.count_only, part.fetch, part.consistent = message.count_only, message.fetch, message.consistent
-
-
-def _encode_write_entries(frame: Any, message: wire.WriteEntries) -> None:
-    part = frame.write_entries
-    part.partition, part.epoch = message.partition, message.epoch
-    for key, record, stamp in message.entries:
-        part.entries.add(key=key, record=record, stamp=stamp)
-
-
-def _encode_collection_size(frame: Any, message: wire.CollectionSize) -> None:
-    part = frame.collection_size
-    part.partition, part.epoch, part.prefix = message.partition, message.epoch, message.prefix
-
-
-_ENCODERS: dict[type, Callable[[Any, Any], None]] = {
-    wire.ReadItem: _encode_read_item,
-    wire.WriteItem: _encode_write_item,
-    wire.ReadRange: _encode_read_range,
-    wire.WriteEntries: _encode_write_entries,
-    wire.CollectionSize: _encode_collection_size,
-}
-
-
-def decode_request(data: bytes) -> tuple[int, MessageToNode]:
-    """Id and message of a frame; FrameError for bytes that are none."""
-    frame = _parsed(pb.Request, data)
-    kind = frame.WhichOneof("message")
-    if kind is None:
-        raise FrameError("a request frame without a message")
-    try:
-        return frame.id, _DECODERS[kind](getattr(frame, kind))
-    except Exception as error:  # a program or JSON inside the frame that is none
-        raise FrameError(f"a request frame with unreadable contents: {error!r}") from error
-
-
-def _decode_read_item(part: Any) -> wire.ReadItem:
-    return wire.ReadItem(part.partition, part.epoch, part.key, part.consistent)
-
-
-def _decode_write_item(part: Any) -> wire.WriteItem:
-    message = wire.WriteItem(part.partition, part.epoch, part.kind, part.key)
-    message.item_json, message.item_size = part.item_json, part.item_size
-    message.key_item = orjson.loads(part.key_item_json) if part.key_item_json else None
-    message.condition = _unpack(part.condition, Bound.from_portable)
-    message.update = _unpack(part.update, BoundUpdate.from_portable)
-    message.returns = part.returns
-    message.want_old_on_failure = part.want_old_on_failure
-    message.expiry_s = part.expiry_s if part.HasField("expiry_s") else None
-    return message
-
-
-def _decode_read_range(part: Any) -> wire.ReadRange:
-    message = wire.ReadRange(part.partition, part.epoch, part.space, part.low, part.high)
-    message.reverse = part.reverse
-    message.limit = part.limit if part.HasField("limit") else None
-    message.max_bytes = part.max_bytes
-    message.filter = _unpack(part.filter, Bound.from_portable)
-    message.projection = _unpack(part.projection, Projection.from_portable)
-    message.count_only, message.fetch, message.consistent = part.count_only, part.fetch, part.consistent
-    return message
-
-
-def _decode_write_entries(part: Any) -> wire.WriteEntries:
-    entries = [(e.key, e.record if e.HasField("record") else None, e.stamp) for e in part.entries]
-    return wire.WriteEntries(part.partition, part.epoch, entries)
-
-
-def _decode_collection_size(part: Any) -> wire.CollectionSize:
-    return wire.CollectionSize(part.partition, part.epoch, part.prefix)
-
-
-_DECODERS: dict[str, Callable[[Any], MessageToNode]] = {
-    "read_item": _decode_read_item,
-    "write_item": _decode_write_item,
-    "read_range": _decode_read_range,
-    "write_entries": _decode_write_entries,
-    "collection_size": _decode_collection_size,
-}
-
-
-def encode_reply(request_id: int, message: type, answer: Answer) -> bytes:
-    """The frame of the answer to a message of the given type."""
-    frame = pb.Reply(id=request_id)
-    if isinstance(answer, ApiError):
-        _encode_failure(frame.failure, answer)
-    elif isinstance(answer, wire.WriteResult):
-        _encode_write_result(frame.write_result, answer)
-    elif isinstance(answer, wire.RangeResult):
-        _encode_range_result(frame.range_result, answer)
-    elif message is wire.ReadItem:
-        frame.record.SetInParent()
-        if isinstance(answer, bytes):
-            frame.record.record = answer
-    elif isinstance(answer, int):
-        frame.size_bytes = answer
-    else:
-        frame.done.SetInParent()
-    data: bytes = frame.SerializeToString()
-    return data
-
-
-def _encode_failure(part: Any, error: ApiError) -> None:
-    part.type_name, part.status = error.type_name, error.status
-    part.namespace, part.message_key = error.namespace, error.message_key
-    if error.message is not None:
-        part.message = error.message
-    if error.fields is not None:
-        part.fields_json = orjson.dumps(error.fields)
-
-
-def _encode_write_result(part: Any, result: wire.WriteResult) -> None:
-    part.old_size, part.new_size = result.old_size, result.new_size
-    part.SetInParent()
-    if result.attributes is not None:
-        part.attributes = result.attributes
-    for kind, name, half in result.index_units or ():
-        part.index_units.add(kind=kind, name=name, units_half=half)
-
-
-def _encode_range_result(part: Any, result: wire.RangeResult) -> None:
-    part.SetInParent()
-    part.items.extend(result.items)
-    part.count, part.scanned, part.size_bytes = result.count, result.scanned, result.size_bytes
-    part.fetched_sizes.extend(result.fetched_sizes)
-    if result.last is not None:
-        part.last = result.last
-
-
-def decode_reply(data: bytes) -> tuple[int, Answer]:
-    """Id and answer of a frame; FrameError for bytes that are none."""
-    frame = _parsed(pb.Reply, data)
-    kind = frame.WhichOneof("answer")
-    if kind == "failure":
+    def encode_request(self, message: Any) -> bytes:
+        """Type and message. TypeError for an object that is no message."""
+        kind = message.__class__
+        if kind is wire.ReadItem:
+            return hot.encode_read_item(message)
+        if kind is wire.WriteItem:
+            data = hot.encode_write_item(message)
+            if data is not None:
+                return data
         try:
-            return frame.id, _decode_failure(frame.failure)
-        except orjson.JSONDecodeError as error:
-            raise FrameError(f"a reply frame with unreadable contents: {error!r}") from error
-    if kind == "record":
-        return frame.id, frame.record.record if frame.record.HasField("record") else None
-    if kind == "write_result":
-        part = frame.write_result
-        units = [(unit.kind, unit.name, unit.units_half) for unit in part.index_units]
-        attributes = part.attributes if part.HasField("attributes") else None
-        return frame.id, wire.WriteResult(part.old_size, part.new_size, attributes, units or None)
-    if kind == "range_result":
-        return frame.id, _decode_range_result(frame.range_result)
-    if kind == "done":
-        return frame.id, None
-    if kind == "size_bytes":
-        return frame.id, frame.size_bytes
-    raise FrameError("a reply frame without an answer")
+            number, encode = self._encoders[kind]
+        except KeyError:
+            raise TypeError(f"{kind.__name__} is no message of this program") from None
+        return number + encode(message)
+
+    def decode_request(self, data: bytes) -> Any:
+        """The message of its bytes; FrameError for bytes that are none."""
+        if not data:
+            raise FrameError("a frame without a message")
+        number = data[0]
+        try:
+            message: Any = None
+            if number == _READ_ITEM:
+                message = hot.decode_read_item(data)
+            elif number == _WRITE_ITEM:
+                message = hot.decode_write_item(data)
+            if message is not None:
+                return message
+            decode = self._decoders.get(number)
+            if decode is None:
+                raise FrameError(f"a message of the unknown type {number}")
+            return decode(data[1:])
+        except FrameError:
+            raise
+        except Exception as error:  # a program or JSON inside the message that is none
+            raise FrameError(f"a message of type {number} with unreadable contents: {error!r}") from error
+
+    encode_cast = encode_request
+    decode_cast = decode_request
+
+    def encode_reply(self, message: Any, answer: Any) -> bytes:
+        """Type and answer to `message`. TypeError for what no answer can be."""
+        if answer is None:
+            return _NOTHING
+        kind = answer.__class__
+        data: bytes
+        if kind is bytes:
+            data = _RECORD + answer
+            return data
+        if kind is wire.WriteResult:
+            return hot.encode_write_result(answer)
+        if kind is wire.RangeResult:
+            return _RANGE_RESULT + data_codec.encode_range_result(answer)
+        if isinstance(answer, ApiError):
+            return _FAILURE + data_codec.encode_failure(answer)
+        if message.__class__ is wire.TableStatistics:
+            return _TOTALS + control_codec.encode_totals(answer)
+        if kind is int and 0 <= answer < _NUMBER_END:
+            data = _NUMBER + answer.to_bytes(8, "little")
+            return data
+        return _JSON + orjson.dumps(answer)
+
+    def decode_reply(self, data: bytes) -> Any:
+        """The answer of its bytes; FrameError for bytes that are none."""
+        if not data:
+            raise FrameError("a frame without an answer")
+        number = data[0]
+        if number == rpc.ANSWER_RECORD:
+            return data[1:]
+        if number == rpc.ANSWER_WRITE_RESULT:
+            result = hot.decode_write_result(data)
+            return result if result is not None else data_codec.decode_write_result(data[1:])
+        if number == rpc.ANSWER_NOTHING:
+            return None
+        return _decode_other_reply(number, data[1:])
 
 
-def _decode_failure(part: Any) -> ApiError:
-    fields = orjson.loads(part.fields_json) if part.fields_json else None
-    return ApiError(
-        part.type_name,
-        part.message if part.HasField("message") else None,
-        status=part.status,
-        namespace=part.namespace,
-        message_key=part.message_key,
-        fields=fields,
-    )
-
-
-def _decode_range_result(part: Any) -> wire.RangeResult:
-    result = wire.RangeResult()
-    result.items = list(part.items)
-    result.count, result.scanned, result.size_bytes = part.count, part.scanned, part.size_bytes
-    result.fetched_sizes = list(part.fetched_sizes)
-    result.last = part.last if part.HasField("last") else None
-    return result
+def _decode_other_reply(number: int, data: bytes) -> Any:
+    if number == rpc.ANSWER_RANGE_RESULT:
+        return data_codec.decode_range_result(data)
+    if number == rpc.ANSWER_FAILURE:
+        return data_codec.decode_failure(data)
+    if number == rpc.ANSWER_NUMBER:
+        return int.from_bytes(data, "little")
+    if number == rpc.ANSWER_TABLE_TOTALS:
+        return control_codec.decode_totals(data)
+    if number != rpc.ANSWER_JSON:
+        raise FrameError(f"an answer of the unknown type {number}")
+    try:
+        return orjson.loads(data)
+    except orjson.JSONDecodeError as error:
+        raise FrameError(f"an answer that is no JSON: {error}") from error

@@ -14,7 +14,9 @@ from hashrange.errors import ApiError
 class RoutingError(ApiError):
     """The message did not take effect where it was sent and may be sent again, as the subclass says."""
 
-    def __init__(self, type_name: str, message: str, status: int, fields: dict[str, Any] | None = None) -> None:
+    def __init__(
+        self, type_name: str, message: str, status: int, fields: dict[str, Any] | None = None
+    ) -> None:
         super().__init__(type_name, message, status=status, fields=fields)
 
 
@@ -57,7 +59,10 @@ class LeadershipLost(RoutingError):  # noqa: N818
 
     def __init__(self, partition: int) -> None:
         super().__init__(
-            "LeadershipLost", f"the leader of partition {partition} was replaced", 500, {"partition": partition}
+            "LeadershipLost",
+            f"the leader of partition {partition} was replaced",
+            500,
+            {"partition": partition},
         )
         self.partition = partition
 

@@ -24,21 +24,61 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\rcontrol.proto\x12\x14hashrange.control.v1\"\xe0\x01\n\x0b\x43hangeTable\x12\x0c\n\x04name\x18\x01 \x01(\t\x12@\n\x08\x65xpected\x18\x02 \x01(\x0b\x32).hashrange.control.v1.ChangeTable.VersionH\x00\x88\x01\x01\x12\x1a\n\rdocument_json\x18\x03 \x01(\x0cH\x01\x88\x01\x01\x12\x15\n\rpartition_ids\x18\x04 \x03(\x04\x1a/\n\x07Version\x12\x10\n\x08table_id\x18\x01 \x01(\t\x12\x12\n\ngeneration\x18\x02 \x01(\x04\x42\x0b\n\t_expectedB\x10\n\x0e_document_json\"\x1f\n\x0fTableStatistics\x12\x0c\n\x04name\x18\x01 \x01(\t\":\n\x06Totals\x12\r\n\x05index\x18\x01 \x01(\t\x12\r\n\x05items\x18\x02 \x01(\x04\x12\x12\n\nsize_bytes\x18\x03 \x01(\x04\";\n\x0bTableTotals\x12,\n\x06totals\x18\x01 \x03(\x0b\x32\x1c.hashrange.control.v1.Totalsb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\rcontrol.proto\x12\x14hashrange.control.v1\"\xe0\x01\n\x0b\x43hangeTable\x12\x0c\n\x04name\x18\x01 \x01(\t\x12@\n\x08\x65xpected\x18\x02 \x01(\x0b\x32).hashrange.control.v1.ChangeTable.VersionH\x00\x88\x01\x01\x12\x1a\n\rdocument_json\x18\x03 \x01(\x0cH\x01\x88\x01\x01\x12\x15\n\rpartition_ids\x18\x04 \x03(\x04\x1a/\n\x07Version\x12\x10\n\x08table_id\x18\x01 \x01(\t\x12\x12\n\ngeneration\x18\x02 \x01(\x04\x42\x0b\n\t_expectedB\x10\n\x0e_document_json\"\x1f\n\x0fTableStatistics\x12\x0c\n\x04name\x18\x01 \x01(\t\"\x1b\n\x0bWhenSettled\x12\x0c\n\x04name\x18\x01 \x01(\t\"I\n\x06Totals\x12\x12\n\x05index\x18\x01 \x01(\tH\x00\x88\x01\x01\x12\r\n\x05items\x18\x02 \x01(\x04\x12\x12\n\nsize_bytes\x18\x03 \x01(\x04\x42\x08\n\x06_index\";\n\x0bTableTotals\x12,\n\x06totals\x18\x01 \x03(\x0b\x32\x1c.hashrange.control.v1.Totals\"n\n\x0cRegisterNode\x12\x0c\n\x04node\x18\x01 \x01(\x04\x12\n\n\x02\x61z\x18\x02 \x01(\t\x12\x0f\n\x07\x61\x64\x64ress\x18\x03 \x01(\t\x12\r\n\x05\x61\x64min\x18\x04 \x01(\t\x12\x13\n\x0bincarnation\x18\x05 \x01(\t\x12\x0f\n\x07\x63luster\x18\x06 \x01(\t\"-\n\x06\x43ounts\x12\x0f\n\x07\x65ntries\x18\x01 \x01(\x04\x12\x12\n\nsize_bytes\x18\x02 \x01(\x04\"\xa2\x04\n\x0bGroupReport\x12\x11\n\tpartition\x18\x01 \x01(\x04\x12\x0f\n\x07replica\x18\x02 \x01(\x04\x12\x0c\n\x04role\x18\x03 \x01(\t\x12\x0c\n\x04term\x18\x04 \x01(\x04\x12\x0f\n\x07\x61pplied\x18\x05 \x01(\x04\x12\x0e\n\x06voters\x18\x06 \x03(\x04\x12\x10\n\x08learners\x18\x07 \x03(\x04\x12\r\n\x05joint\x18\x08 \x01(\x08\x12=\n\x06\x62\x65hind\x18\t \x03(\x0b\x32-.hashrange.control.v1.GroupReport.BehindEntry\x12=\n\x06\x63ounts\x18\n \x03(\x0b\x32-.hashrange.control.v1.GroupReport.CountsEntry\x12\x12\n\nsize_bytes\x18\x0b \x01(\x04\x12\x13\n\x0breads_per_s\x18\x0c \x01(\x01\x12\x14\n\x0cwrites_per_s\x18\r \x01(\x01\x12\x0f\n\x07\x64\x61maged\x18\x0e \x01(\t\x12\x15\n\rsplit_applied\x18\x0f \x01(\x08\x12\x0e\n\x06queued\x18\x10 \x01(\x04\x12\x14\n\x07heat_at\x18\x11 \x01(\x04H\x00\x88\x01\x01\x1a-\n\x0b\x42\x65hindEntry\x12\x0b\n\x03key\x18\x01 \x01(\x04\x12\r\n\x05value\x18\x02 \x01(\x12:\x02\x38\x01\x1aK\n\x0b\x43ountsEntry\x12\x0b\n\x03key\x18\x01 \x01(\r\x12+\n\x05value\x18\x02 \x01(\x0b\x32\x1c.hashrange.control.v1.Counts:\x02\x38\x01\x42\n\n\x08_heat_at\"\x8f\x01\n\nNodeReport\x12\x0c\n\x04node\x18\x01 \x01(\x04\x12\x12\n\ngeneration\x18\x02 \x01(\x04\x12\x17\n\x0f\x64isk_free_bytes\x18\x03 \x01(\x04\x12\x13\n\x0b\x63pu_seconds\x18\x04 \x01(\x01\x12\x31\n\x06groups\x18\x05 \x03(\x0b\x32!.hashrange.control.v1.GroupReport\"L\n\x08WorkDone\x12\r\n\x05table\x18\x01 \x01(\t\x12\x10\n\x08table_id\x18\x02 \x01(\t\x12\x11\n\tpartition\x18\x03 \x01(\x04\x12\x0c\n\x04what\x18\x04 \x01(\t\"T\n\rChangeMembers\x12\x11\n\tpartition\x18\x01 \x01(\x04\x12\x10\n\x08learners\x18\x02 \x03(\x04\x12\x0e\n\x06voters\x18\x03 \x03(\x04\x12\x0e\n\x06remove\x18\x04 \x03(\x04\"4\n\x0eTransferLeader\x12\x11\n\tpartition\x18\x01 \x01(\x04\x12\x0f\n\x07replica\x18\x02 \x01(\x04\"M\n\x0eSplitPartition\x12\x11\n\tpartition\x18\x01 \x01(\x04\x12\x0f\n\x02\x61t\x18\x02 \x01(\x04H\x00\x88\x01\x01\x12\x10\n\x08\x63hildren\x18\x03 \x03(\x04\x42\x05\n\x03_at\"\x1e\n\tSplitHint\x12\x11\n\tpartition\x18\x01 \x01(\x04\"6\n\x0e\x43lusterCommand\x12\x0c\n\x04verb\x18\x01 \x01(\t\x12\x16\n\x0e\x61rguments_json\x18\x02 \x01(\x0c\"\x0f\n\rClusterStatus\"%\n\x0eWatchCatalogue\x12\x13\n\x0b\x61\x66ter_index\x18\x01 \x01(\x04\";\n\x0e\x43\x61talogueEntry\x12\x0b\n\x03key\x18\x01 \x01(\x0c\x12\x12\n\x05value\x18\x02 \x01(\x0cH\x00\x88\x01\x01\x42\x08\n\x06_value\"z\n\x0f\x43\x61talogueUpdate\x12\r\n\x05index\x18\x01 \x01(\x04\x12\x0c\n\x04\x66ull\x18\x02 \x01(\x08\x12\x35\n\x07\x65ntries\x18\x03 \x03(\x0b\x32$.hashrange.control.v1.CatalogueEntry\x12\x13\n\x0b\x61\x66ter_index\x18\x04 \x01(\x04\"g\n\tBootstrap\x12\x0f\n\x07\x63luster\x18\x01 \x01(\t\x12\x0f\n\x07members\x18\x02 \x03(\x04\x12\x0e\n\x06\x63ommit\x18\x03 \x01(\x08\x12\x18\n\x0brecord_json\x18\x04 \x01(\x0cH\x00\x88\x01\x01\x42\x0e\n\x0c_record_jsonb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'control_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
+  _globals['_GROUPREPORT_BEHINDENTRY']._loaded_options = None
+  _globals['_GROUPREPORT_BEHINDENTRY']._serialized_options = b'8\001'
+  _globals['_GROUPREPORT_COUNTSENTRY']._loaded_options = None
+  _globals['_GROUPREPORT_COUNTSENTRY']._serialized_options = b'8\001'
   _globals['_CHANGETABLE']._serialized_start=40
   _globals['_CHANGETABLE']._serialized_end=264
   _globals['_CHANGETABLE_VERSION']._serialized_start=186
   _globals['_CHANGETABLE_VERSION']._serialized_end=233
   _globals['_TABLESTATISTICS']._serialized_start=266
   _globals['_TABLESTATISTICS']._serialized_end=297
-  _globals['_TOTALS']._serialized_start=299
-  _globals['_TOTALS']._serialized_end=357
-  _globals['_TABLETOTALS']._serialized_start=359
-  _globals['_TABLETOTALS']._serialized_end=418
+  _globals['_WHENSETTLED']._serialized_start=299
+  _globals['_WHENSETTLED']._serialized_end=326
+  _globals['_TOTALS']._serialized_start=328
+  _globals['_TOTALS']._serialized_end=401
+  _globals['_TABLETOTALS']._serialized_start=403
+  _globals['_TABLETOTALS']._serialized_end=462
+  _globals['_REGISTERNODE']._serialized_start=464
+  _globals['_REGISTERNODE']._serialized_end=574
+  _globals['_COUNTS']._serialized_start=576
+  _globals['_COUNTS']._serialized_end=621
+  _globals['_GROUPREPORT']._serialized_start=624
+  _globals['_GROUPREPORT']._serialized_end=1170
+  _globals['_GROUPREPORT_BEHINDENTRY']._serialized_start=1036
+  _globals['_GROUPREPORT_BEHINDENTRY']._serialized_end=1081
+  _globals['_GROUPREPORT_COUNTSENTRY']._serialized_start=1083
+  _globals['_GROUPREPORT_COUNTSENTRY']._serialized_end=1158
+  _globals['_NODEREPORT']._serialized_start=1173
+  _globals['_NODEREPORT']._serialized_end=1316
+  _globals['_WORKDONE']._serialized_start=1318
+  _globals['_WORKDONE']._serialized_end=1394
+  _globals['_CHANGEMEMBERS']._serialized_start=1396
+  _globals['_CHANGEMEMBERS']._serialized_end=1480
+  _globals['_TRANSFERLEADER']._serialized_start=1482
+  _globals['_TRANSFERLEADER']._serialized_end=1534
+  _globals['_SPLITPARTITION']._serialized_start=1536
+  _globals['_SPLITPARTITION']._serialized_end=1613
+  _globals['_SPLITHINT']._serialized_start=1615
+  _globals['_SPLITHINT']._serialized_end=1645
+  _globals['_CLUSTERCOMMAND']._serialized_start=1647
+  _globals['_CLUSTERCOMMAND']._serialized_end=1701
+  _globals['_CLUSTERSTATUS']._serialized_start=1703
+  _globals['_CLUSTERSTATUS']._serialized_end=1718
+  _globals['_WATCHCATALOGUE']._serialized_start=1720
+  _globals['_WATCHCATALOGUE']._serialized_end=1757
+  _globals['_CATALOGUEENTRY']._serialized_start=1759
+  _globals['_CATALOGUEENTRY']._serialized_end=1818
+  _globals['_CATALOGUEUPDATE']._serialized_start=1820
+  _globals['_CATALOGUEUPDATE']._serialized_end=1942
+  _globals['_BOOTSTRAP']._serialized_start=1944
+  _globals['_BOOTSTRAP']._serialized_end=2047
 # @@protoc_insertion_point(module_scope)

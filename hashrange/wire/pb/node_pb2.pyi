@@ -8,19 +8,27 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class ReadItem(_message.Message):
-    __slots__ = ("partition", "epoch", "key", "consistent")
+    __slots__ = ("partition", "epoch", "consistent", "key")
     PARTITION_FIELD_NUMBER: _ClassVar[int]
     EPOCH_FIELD_NUMBER: _ClassVar[int]
-    KEY_FIELD_NUMBER: _ClassVar[int]
     CONSISTENT_FIELD_NUMBER: _ClassVar[int]
+    KEY_FIELD_NUMBER: _ClassVar[int]
     partition: int
     epoch: int
-    key: bytes
     consistent: bool
-    def __init__(self, partition: _Optional[int] = ..., epoch: _Optional[int] = ..., key: _Optional[bytes] = ..., consistent: _Optional[bool] = ...) -> None: ...
+    key: bytes
+    def __init__(self, partition: _Optional[int] = ..., epoch: _Optional[int] = ..., consistent: _Optional[bool] = ..., key: _Optional[bytes] = ...) -> None: ...
+
+class Program(_message.Message):
+    __slots__ = ("code", "values_json")
+    CODE_FIELD_NUMBER: _ClassVar[int]
+    VALUES_JSON_FIELD_NUMBER: _ClassVar[int]
+    code: bytes
+    values_json: bytes
+    def __init__(self, code: _Optional[bytes] = ..., values_json: _Optional[bytes] = ...) -> None: ...
 
 class WriteItem(_message.Message):
-    __slots__ = ("partition", "epoch", "kind", "key", "item_json", "item_size", "key_item_json", "condition", "update", "returns", "want_old_on_failure", "expiry_s")
+    __slots__ = ("partition", "epoch", "kind", "returns", "want_old_on_failure", "item_size", "session", "sequence", "key", "item_json", "key_item_json", "condition", "update", "expiry_s")
     class Kind(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
         __slots__ = ()
         KIND_UNSPECIFIED: _ClassVar[WriteItem.Kind]
@@ -46,28 +54,32 @@ class WriteItem(_message.Message):
     PARTITION_FIELD_NUMBER: _ClassVar[int]
     EPOCH_FIELD_NUMBER: _ClassVar[int]
     KIND_FIELD_NUMBER: _ClassVar[int]
+    RETURNS_FIELD_NUMBER: _ClassVar[int]
+    WANT_OLD_ON_FAILURE_FIELD_NUMBER: _ClassVar[int]
+    ITEM_SIZE_FIELD_NUMBER: _ClassVar[int]
+    SESSION_FIELD_NUMBER: _ClassVar[int]
+    SEQUENCE_FIELD_NUMBER: _ClassVar[int]
     KEY_FIELD_NUMBER: _ClassVar[int]
     ITEM_JSON_FIELD_NUMBER: _ClassVar[int]
-    ITEM_SIZE_FIELD_NUMBER: _ClassVar[int]
     KEY_ITEM_JSON_FIELD_NUMBER: _ClassVar[int]
     CONDITION_FIELD_NUMBER: _ClassVar[int]
     UPDATE_FIELD_NUMBER: _ClassVar[int]
-    RETURNS_FIELD_NUMBER: _ClassVar[int]
-    WANT_OLD_ON_FAILURE_FIELD_NUMBER: _ClassVar[int]
     EXPIRY_S_FIELD_NUMBER: _ClassVar[int]
     partition: int
     epoch: int
     kind: WriteItem.Kind
-    key: bytes
-    item_json: bytes
-    item_size: int
-    key_item_json: bytes
-    condition: bytes
-    update: bytes
     returns: WriteItem.Returns
     want_old_on_failure: bool
+    item_size: int
+    session: int
+    sequence: int
+    key: bytes
+    item_json: bytes
+    key_item_json: bytes
+    condition: Program
+    update: Program
     expiry_s: int
-    def __init__(self, partition: _Optional[int] = ..., epoch: _Optional[int] = ..., kind: _Optional[_Union[WriteItem.Kind, str]] = ..., key: _Optional[bytes] = ..., item_json: _Optional[bytes] = ..., item_size: _Optional[int] = ..., key_item_json: _Optional[bytes] = ..., condition: _Optional[bytes] = ..., update: _Optional[bytes] = ..., returns: _Optional[_Union[WriteItem.Returns, str]] = ..., want_old_on_failure: _Optional[bool] = ..., expiry_s: _Optional[int] = ...) -> None: ...
+    def __init__(self, partition: _Optional[int] = ..., epoch: _Optional[int] = ..., kind: _Optional[_Union[WriteItem.Kind, str]] = ..., returns: _Optional[_Union[WriteItem.Returns, str]] = ..., want_old_on_failure: _Optional[bool] = ..., item_size: _Optional[int] = ..., session: _Optional[int] = ..., sequence: _Optional[int] = ..., key: _Optional[bytes] = ..., item_json: _Optional[bytes] = ..., key_item_json: _Optional[bytes] = ..., condition: _Optional[_Union[Program, _Mapping]] = ..., update: _Optional[_Union[Program, _Mapping]] = ..., expiry_s: _Optional[int] = ...) -> None: ...
 
 class IndexUnits(_message.Message):
     __slots__ = ("kind", "name", "units_half")
@@ -114,12 +126,12 @@ class ReadRange(_message.Message):
     reverse: bool
     limit: int
     max_bytes: int
-    filter: bytes
+    filter: Program
     projection: bytes
     count_only: bool
     fetch: bool
     consistent: bool
-    def __init__(self, partition: _Optional[int] = ..., epoch: _Optional[int] = ..., space: _Optional[int] = ..., low: _Optional[bytes] = ..., high: _Optional[bytes] = ..., reverse: _Optional[bool] = ..., limit: _Optional[int] = ..., max_bytes: _Optional[int] = ..., filter: _Optional[bytes] = ..., projection: _Optional[bytes] = ..., count_only: _Optional[bool] = ..., fetch: _Optional[bool] = ..., consistent: _Optional[bool] = ...) -> None: ...
+    def __init__(self, partition: _Optional[int] = ..., epoch: _Optional[int] = ..., space: _Optional[int] = ..., low: _Optional[bytes] = ..., high: _Optional[bytes] = ..., reverse: _Optional[bool] = ..., limit: _Optional[int] = ..., max_bytes: _Optional[int] = ..., filter: _Optional[_Union[Program, _Mapping]] = ..., projection: _Optional[bytes] = ..., count_only: _Optional[bool] = ..., fetch: _Optional[bool] = ..., consistent: _Optional[bool] = ...) -> None: ...
 
 class RangeResult(_message.Message):
     __slots__ = ("items", "count", "scanned", "size_bytes", "fetched_sizes", "last")
@@ -168,61 +180,19 @@ class CollectionSize(_message.Message):
     def __init__(self, partition: _Optional[int] = ..., epoch: _Optional[int] = ..., prefix: _Optional[bytes] = ...) -> None: ...
 
 class Failure(_message.Message):
-    __slots__ = ("type_name", "message", "status", "namespace", "message_key", "fields_json")
+    __slots__ = ("type_name", "message", "status", "namespace", "message_key", "fields_json", "conflict")
     TYPE_NAME_FIELD_NUMBER: _ClassVar[int]
     MESSAGE_FIELD_NUMBER: _ClassVar[int]
     STATUS_FIELD_NUMBER: _ClassVar[int]
     NAMESPACE_FIELD_NUMBER: _ClassVar[int]
     MESSAGE_KEY_FIELD_NUMBER: _ClassVar[int]
     FIELDS_JSON_FIELD_NUMBER: _ClassVar[int]
+    CONFLICT_FIELD_NUMBER: _ClassVar[int]
     type_name: str
     message: str
     status: int
     namespace: str
     message_key: str
     fields_json: bytes
-    def __init__(self, type_name: _Optional[str] = ..., message: _Optional[str] = ..., status: _Optional[int] = ..., namespace: _Optional[str] = ..., message_key: _Optional[str] = ..., fields_json: _Optional[bytes] = ...) -> None: ...
-
-class Request(_message.Message):
-    __slots__ = ("id", "read_item", "write_item", "read_range", "write_entries", "collection_size")
-    ID_FIELD_NUMBER: _ClassVar[int]
-    READ_ITEM_FIELD_NUMBER: _ClassVar[int]
-    WRITE_ITEM_FIELD_NUMBER: _ClassVar[int]
-    READ_RANGE_FIELD_NUMBER: _ClassVar[int]
-    WRITE_ENTRIES_FIELD_NUMBER: _ClassVar[int]
-    COLLECTION_SIZE_FIELD_NUMBER: _ClassVar[int]
-    id: int
-    read_item: ReadItem
-    write_item: WriteItem
-    read_range: ReadRange
-    write_entries: WriteEntries
-    collection_size: CollectionSize
-    def __init__(self, id: _Optional[int] = ..., read_item: _Optional[_Union[ReadItem, _Mapping]] = ..., write_item: _Optional[_Union[WriteItem, _Mapping]] = ..., read_range: _Optional[_Union[ReadRange, _Mapping]] = ..., write_entries: _Optional[_Union[WriteEntries, _Mapping]] = ..., collection_size: _Optional[_Union[CollectionSize, _Mapping]] = ...) -> None: ...
-
-class Record(_message.Message):
-    __slots__ = ("record",)
-    RECORD_FIELD_NUMBER: _ClassVar[int]
-    record: bytes
-    def __init__(self, record: _Optional[bytes] = ...) -> None: ...
-
-class Done(_message.Message):
-    __slots__ = ()
-    def __init__(self) -> None: ...
-
-class Reply(_message.Message):
-    __slots__ = ("id", "failure", "record", "write_result", "range_result", "done", "size_bytes")
-    ID_FIELD_NUMBER: _ClassVar[int]
-    FAILURE_FIELD_NUMBER: _ClassVar[int]
-    RECORD_FIELD_NUMBER: _ClassVar[int]
-    WRITE_RESULT_FIELD_NUMBER: _ClassVar[int]
-    RANGE_RESULT_FIELD_NUMBER: _ClassVar[int]
-    DONE_FIELD_NUMBER: _ClassVar[int]
-    SIZE_BYTES_FIELD_NUMBER: _ClassVar[int]
-    id: int
-    failure: Failure
-    record: Record
-    write_result: WriteResult
-    range_result: RangeResult
-    done: Done
-    size_bytes: int
-    def __init__(self, id: _Optional[int] = ..., failure: _Optional[_Union[Failure, _Mapping]] = ..., record: _Optional[_Union[Record, _Mapping]] = ..., write_result: _Optional[_Union[WriteResult, _Mapping]] = ..., range_result: _Optional[_Union[RangeResult, _Mapping]] = ..., done: _Optional[_Union[Done, _Mapping]] = ..., size_bytes: _Optional[int] = ...) -> None: ...
+    conflict: bool
+    def __init__(self, type_name: _Optional[str] = ..., message: _Optional[str] = ..., status: _Optional[int] = ..., namespace: _Optional[str] = ..., message_key: _Optional[str] = ..., fields_json: _Optional[bytes] = ..., conflict: _Optional[bool] = ...) -> None: ...
