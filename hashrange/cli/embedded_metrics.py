@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from hashrange.cli.front import register_front_metrics
+
 if TYPE_CHECKING:
     from hashrange.cli.embedded import EmbeddedServer
 
@@ -12,22 +14,7 @@ def register_metrics(server: EmbeddedServer) -> None:
     """Make everything that the parts count visible on /metrics."""
     telemetry, node = server.telemetry, server.node
     log, engine = server.storage.log, server.storage.engine
-    telemetry.gauge(
-        "hashrange_requests_in_flight", "Requests being worked on.", lambda: server.dispatcher.in_flight
-    )
-    telemetry.gauge(
-        "hashrange_open_connections",
-        "Open client connections.",
-        lambda: server.http.statistics()["connections_open"],
-    )
-    for name, help_text, key in (
-        ("hashrange_http_bytes_in_total", "Bytes received from clients.", "bytes_in"),
-        ("hashrange_http_bytes_out_total", "Bytes sent to clients.", "bytes_out"),
-        ("hashrange_http_refused_requests_total", "Malformed or oversize requests.", "requests_refused"),
-        ("hashrange_connections_accepted_total", "Connections accepted.", "connections_accepted"),
-        ("hashrange_connections_refused_total", "Connections over the limit.", "connections_refused"),
-    ):
-        telemetry.counter(name, help_text, lambda key=key: server.http.statistics()[key])  # type: ignore[misc]
+    register_front_metrics(telemetry, lambda: server.dispatcher, lambda: server.http)
     telemetry.gauge(
         "hashrange_proposals_queued", "Writes waiting for the log or the engine.", lambda: node.driver.queued
     )

@@ -1,0 +1,256 @@
+"""A router of a cluster: the HTTP front, the operations, and the way to the nodes.
+
+It keeps no state. At its start it asks the nodes named as seeds for the catalogue, which it follows from then on;
+until it has it, and has once reached the control plane's leader, /health/ready says no. After that it stays ready:
+with what it knows it serves as long as the partitions' leaders do, whatever becomes of the control plane.
+Several routers share a port with `reuse_port`: the kernel deals out connections.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import uuid
+from random import Random
+from typing import Any
+
+from hashrange_router.api.context import RouterContext
+from hashrange_router.api.dispatch import Dispatcher
+from hashrange_router.api.operations import entries
+from hashrange_router.api.tables_plan import Site
+from hashrange_router.api.tables_quotas import Quotas
+from hashrange_router.auth.gate import authenticator
+from hashrange_router.http.server import HttpServer, serve
+from hashrange_router.pages import Pages
+
+from hashrange import __version__
+from hashrange.cli.admin import AdminPort, Faults
+from hashrange.cli.front import http_limits, register_front_metrics
+from hashrange.cli.router_metrics import register_routing_metrics
+from hashrange.errors import ApiError, internal
+from hashrange.routing.feed import CatalogueFeed
+from hashrange.routing.map import PlacementMap
+from hashrange.routing.retry import RetryPolicy
+from hashrange.routing.settling import SettlingTransport
+from hashrange.routing.transport import RoutedTransport
+from hashrange.routing.view import ClusterView
+from hashrange.runtime.clock import Clock, SystemClock
+from hashrange.runtime.cluster_config import RouterConfig
+from hashrange.runtime.logging import AccessLog, get_logger
+from hashrange.runtime.rpc import Identity, Peer, RpcPeers
+from hashrange.runtime.telemetry import CONTENT_TYPE, Telemetry
+from hashrange.wire.cluster import CatalogueUpdate, ClusterStatus, NodeRecord, Placement
+from hashrange.wire.codec import Codec
+from hashrange.wire.messages import Done
+
+ACCOUNT = "000000000000"
+PROBE_S = 0.5
+
+
+class RouterServer:
+    """A running router. Made by `start_router`."""
+
+    def __init__(self, config: RouterConfig, clock: Clock, telemetry: Telemetry) -> None:
+        self.config = config
+        self.clock = clock
+        self.telemetry = telemetry
+        self.log = get_logger("router")
+        self.view = ClusterView()
+        self.draining = False
+        self.control_seen = False
+        """Whether the control plane's leader has ever answered."""
+        loop = asyncio.get_running_loop()
+        rng = Random()
+        self._loop = loop
+        self._seeds = {seed.id: seed.address for seed in config.seeds}
+        self.identity = Identity("router", 0, "", "", rng.getrandbits(63), config.az)
+        self.peers = RpcPeers(self.identity, self.address_of, Codec(), loop=loop, handler=self)
+        self.places = PlacementMap(config.az, seeds=self._seeds)
+        self.routes = RoutedTransport(
+            self.places,
+            self.peers,
+            now=loop.time,
+            call_later=loop.call_later,
+            rng=rng,
+            policy=RetryPolicy(deadline_s=config.request_deadline_s, hedge_s=config.hedge_ms / 1000),
+            exists=self.view.mentions,
+            doubt=self._doubt,
+        )
+        self.transport = SettlingTransport(self.routes, self.view, loop.call_later)
+        self.feed = CatalogueFeed(
+            self.peers, self.view, self.candidates, now=loop.time, call_later=loop.call_later, rng=rng
+        )
+        self.context = RouterContext(
+            Site(config.region, ACCOUNT, Quotas(), f"{config.host}:{config.port}"),
+            config.validation_wording,
+            lambda: clock.wall_ms() / 1000,
+            lambda: str(uuid.uuid4()),
+        )
+        self.context.next_partition_id = lambda: self.view.next_partition_id
+        self.context.locate = self.places.locate
+        self.dispatcher: Dispatcher
+        self.http: HttpServer
+        self.admin: AdminPort
+        self._connect()
+
+    def _connect(self) -> None:
+        """Let every part hear of what the others learn."""
+        view = self.view
+        view.on_node.append(self._on_node)
+        view.on_placement.append(self._on_placement)
+        view.on_document.append(self.context.follow)
+        view.on_document.append(self._forget_metrics)
+        view.on_change.append(self._on_change)
+        self.peers.listen(self._on_up, self._on_down)
+
+    # What the cluster tells.
+
+    def request(self, peer: Peer, message: Any, done: Done) -> None:
+        """Nobody has anything to ask of a router (`Handler`)."""
+        done(internal("a router answers no messages"))
+
+    def cast(self, peer: Peer, message: Any) -> None:
+        """A node tells what has changed (`Handler`)."""
+        if isinstance(message, CatalogueUpdate):
+            self.feed.update(peer.identity.id, message)
+
+    def _on_up(self, node: int, process: int, restarted: bool) -> None:
+        self.routes.node_up(node)
+        self.feed.node_up(node)
+
+    def _on_down(self, node: int) -> None:
+        self.routes.node_down(node)
+        self.feed.node_down(node)
+
+    def _on_node(self, node: int, record: NodeRecord | None) -> None:
+        self.places.place_node(node, record)
+
+    def _on_placement(self, partition: int, placement: Placement | None) -> None:
+        if placement is None:
+            self.places.remove(partition)
+        else:
+            self.places.put(placement)
+        self.routes.placed(partition)
+
+    def _on_change(self) -> None:
+        if self.view.cluster and not self.identity.cluster:
+            self.identity.cluster = self.view.cluster
+
+    def _forget_metrics(self, name: str, before: Any, after: Any) -> None:
+        if after is None:
+            # Behind the answer to the DeleteTable, which would bring the series back.
+            self._loop.call_later(1.0, lambda: self.telemetry.forget_table(name))
+
+    def _doubt(self) -> None:
+        self.feed.doubt()
+
+    # Whom to ask.
+
+    def address_of(self, node: int) -> str | None:
+        """HOST:PORT of a node, by the catalogue, or by the settings while there is none."""
+        record = self.view.nodes.get(node)
+        return record["address"] if record is not None else self._seeds.get(node)
+
+    def candidates(self) -> list[int]:
+        """The nodes that may be followed: those of the own zone first."""
+        nodes = {node: record for node, record in self.view.nodes.items() if record["state"] != "removed"}
+        near = [node for node, record in nodes.items() if record["az"] == self.config.az]
+        far = [node for node in nodes if node not in near]
+        # Routers spread: each begins elsewhere in the list.
+        turn = self.config.id
+        found = [each[turn % len(each) :] + each[: turn % len(each)] for each in (near, far) if each]
+        known = [node for each in found for node in each]
+        return known + [node for node in self._seeds if node not in nodes]
+
+    # Readiness.
+
+    def not_ready(self) -> str:
+        """Why the router cannot serve; "" when it can."""
+        if self.draining:
+            return "stopping"
+        if not self.view.received:
+            return "no node has sent the catalogue yet"
+        if not self.control_seen:
+            return "the control plane has no leader that could be reached yet"
+        return ""
+
+    def _probe(self) -> None:
+        """Look for the control plane's leader until it has answered once."""
+
+        def done(answer: Any) -> None:
+            if isinstance(answer, ApiError):
+                self._loop.call_later(PROBE_S, self._probe)
+            else:
+                self.control_seen = True
+                self.log.info("ready", cluster=self.view.cluster, tables=len(self.view.documents))
+
+        if self.draining:
+            return
+        if self.view.received:
+            self.routes.send(ClusterStatus(), done)
+        else:
+            self._loop.call_later(PROBE_S / 10, self._probe)
+
+    # Life.
+
+    async def listen(self) -> None:
+        """Follow the catalogue and accept requests."""
+        config = self.config
+        self.dispatcher = Dispatcher(
+            entries(self.context),
+            self.transport,
+            self.telemetry,
+            AccessLog(config.access_log),
+            authenticator(config.secrets(), config.region, config.strict_region, self.clock),
+            Pages(
+                f"{config.host}:{config.port}",
+                lambda: not self.not_ready(),
+                self.telemetry.render,
+                CONTENT_TYPE,
+            ),
+        )
+        register_front_metrics(self.telemetry, lambda: self.dispatcher, lambda: self.http)
+        register_routing_metrics(self.telemetry, self.routes, self.feed)
+        self.admin = AdminPort(
+            self.not_ready,
+            self.telemetry.render,
+            self.routes.send,
+            Faults(self.peers.block) if config.fault_injection else None,
+        )
+        await self.admin.listen(config.admin_host, config.admin_port)
+        try:
+            self.http = await serve(
+                self.dispatcher,
+                config.host,
+                config.port,
+                limits=http_limits(config),
+                reuse_port=config.reuse_port,
+            )
+        except BaseException:
+            await self.admin.close()
+            raise
+        self.feed.start()
+        self._probe()
+
+    @property
+    def port(self) -> int:
+        """The port listened on."""
+        return self.http.port
+
+    async def stop(self) -> None:
+        """Take no new requests, answer those under way, then leave the cluster."""
+        self.draining = True
+        await self.http.drain(self.config.shutdown_grace_s)
+        self.feed.stop()
+        await self.admin.close()
+        self.peers.stop()
+
+
+async def start_router(config: RouterConfig, clock: Clock | None = None) -> RouterServer:
+    """Start a router; raises OSError when a port cannot be had."""
+    server = RouterServer(config, clock or SystemClock(), Telemetry(__version__))
+    try:
+        await server.listen()
+    except BaseException:
+        server.peers.stop()
+        raise
+    return server
