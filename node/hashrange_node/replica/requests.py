@@ -30,7 +30,7 @@ from hashrange.wire.messages import WriteResult
 from hashrange_node.storage import keyspace
 from hashrange_node.storage.engine import Engine, Mutation
 
-KEEP_IDS = 16_384
+KEEP_IDS = 4_096
 KEEP_S = 60
 KEEP_BYTES = 32 << 20
 """Requests are kept until there are more than KEEP_IDS and they are older than KEEP_S seconds by their stamps.
