@@ -29,6 +29,8 @@ PLAIN: dict[int, Plain] = {
     rpc.CLUSTER_STATUS: Plain(cluster.ClusterStatus, pb.ClusterStatus),
     rpc.WATCH_CATALOGUE: Plain(cluster.WatchCatalogue, pb.WatchCatalogue),
     rpc.BOOTSTRAP: Plain(cluster.Bootstrap, pb.Bootstrap),
+    rpc.SCRUB_REPORT: Plain(cluster.ScrubReport, pb.ScrubReport),
+    rpc.REPLICA_DAMAGED: Plain(cluster.ReplicaDamaged, pb.ReplicaDamaged),
 }
 
 _REPORT_SCALARS = (

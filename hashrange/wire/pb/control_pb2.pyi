@@ -229,6 +229,34 @@ class CatalogueUpdate(_message.Message):
     after_index: int
     def __init__(self, index: _Optional[int] = ..., full: _Optional[bool] = ..., entries: _Optional[_Iterable[_Union[CatalogueEntry, _Mapping]]] = ..., after_index: _Optional[int] = ...) -> None: ...
 
+class ScrubReport(_message.Message):
+    __slots__ = ("partition", "replica", "round", "index", "entries", "checksum", "error")
+    PARTITION_FIELD_NUMBER: _ClassVar[int]
+    REPLICA_FIELD_NUMBER: _ClassVar[int]
+    ROUND_FIELD_NUMBER: _ClassVar[int]
+    INDEX_FIELD_NUMBER: _ClassVar[int]
+    ENTRIES_FIELD_NUMBER: _ClassVar[int]
+    CHECKSUM_FIELD_NUMBER: _ClassVar[int]
+    ERROR_FIELD_NUMBER: _ClassVar[int]
+    partition: int
+    replica: int
+    round: int
+    index: int
+    entries: int
+    checksum: int
+    error: str
+    def __init__(self, partition: _Optional[int] = ..., replica: _Optional[int] = ..., round: _Optional[int] = ..., index: _Optional[int] = ..., entries: _Optional[int] = ..., checksum: _Optional[int] = ..., error: _Optional[str] = ...) -> None: ...
+
+class ReplicaDamaged(_message.Message):
+    __slots__ = ("partition", "replica", "reason")
+    PARTITION_FIELD_NUMBER: _ClassVar[int]
+    REPLICA_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    partition: int
+    replica: int
+    reason: str
+    def __init__(self, partition: _Optional[int] = ..., replica: _Optional[int] = ..., reason: _Optional[str] = ...) -> None: ...
+
 class Bootstrap(_message.Message):
     __slots__ = ("cluster", "members", "commit", "record_json")
     CLUSTER_FIELD_NUMBER: _ClassVar[int]

@@ -41,6 +41,8 @@ class MessageType(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     WATCH_CATALOGUE: _ClassVar[MessageType]
     CATALOGUE_UPDATE: _ClassVar[MessageType]
     BOOTSTRAP: _ClassVar[MessageType]
+    SCRUB_REPORT: _ClassVar[MessageType]
+    REPLICA_DAMAGED: _ClassVar[MessageType]
 
 class AnswerType(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     __slots__ = ()
@@ -84,6 +86,8 @@ CLUSTER_STATUS: MessageType
 WATCH_CATALOGUE: MessageType
 CATALOGUE_UPDATE: MessageType
 BOOTSTRAP: MessageType
+SCRUB_REPORT: MessageType
+REPLICA_DAMAGED: MessageType
 ANSWER_UNSPECIFIED: AnswerType
 ANSWER_NOTHING: AnswerType
 ANSWER_RECORD: AnswerType
