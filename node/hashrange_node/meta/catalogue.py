@@ -1,126 +1,254 @@
-"""The catalogue: one document per table, replicated as the state machine of group 0.
+"""The catalogue: tables, placements and nodes, replicated as the state machine of group 0.
 
-Routers plan a change on the document they know and send the outcome as a compare-and-set on its
-generation (`ChangeTable`); the catalogue checks it against the newest planned state and proposes the bytes.
-Subscribers are told of every applied change, in order.
+Members of group 0 apply its entries; other nodes hold a copy that follows updates (`feed`). Both keep the records in
+the engine, and parsed in memory, where everyone on the node reads them. They are changed only through `changes`, at
+the leader of group 0. Subscribers are told of every applied change, in order, once all records of it are in place.
+
+The embedded server has no placement records: every partition that a document names is on it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from typing import Any
 
 import orjson
 
 from hashrange.model.table import TableSchema
 from hashrange.model.table_document import TableDocument
-from hashrange.wire.messages import ChangeTable, ConflictError, Done
-from hashrange_node.replica.effects import Effects, Mutation
-from hashrange_node.replica.group import Group, Proposal
-from hashrange_node.storage import keyspace
+from hashrange.wire.cluster import CatalogueUpdate, ClusterRecord, NodeRecord, Placement
+from hashrange.wire.messages import ChangeTable, Done
+from hashrange_node.meta import records
+from hashrange_node.meta.changes import Changes
+from hashrange_node.meta.documents import partitions_of, ranges_in
+from hashrange_node.meta.placement import standalone_placement
+from hashrange_node.replica.effects import Effects
+from hashrange_node.replica.group import Group
 from hashrange_node.storage.engine import Engine
+from hashrange_node.storage.keyspace import CATALOGUE_PREFIX
 
 Subscriber = Callable[[str, TableDocument | None, TableDocument | None], None]
+PlacementSubscriber = Callable[[int, Placement | None, Placement | None], None]
+NodeSubscriber = Callable[[int, NodeRecord | None], None]
+EntriesSubscriber = Callable[[int, int, records.Entries], None]
 
 GROUP = 0
-_NEXT_ID = keyspace.CATALOGUE_PREFIX + b"n"
-_TABLE = keyspace.CATALOGUE_PREFIX + b"t"
-_TABLE_END = keyspace.CATALOGUE_PREFIX + b"u"
-
-
-def partitions_of(document: TableDocument | None) -> dict[int, str | None]:
-    """All partitions that a document names: id -> global index name, or None for the table itself."""
-    if document is None:
-        return {}
-    found: dict[int, str | None] = {part["id"]: None for part in document["Partitions"]}
-    for index in document["GlobalSecondaryIndexes"]:
-        for part in index["Partitions"]:
-            found[part["id"]] = index["IndexName"]
-    return found
 
 
 class Catalogue:
-    """The tables of one cluster, as applied; changed only through `change`."""
+    """What one node knows of the cluster, up to `index` of group 0.
+
+    `group` is this node's replica of group 0; it has a core only on members.
+    """
 
     def __init__(self, group: Group, engine: Engine) -> None:
         self.group = group
         self.engine = engine
         self.documents: dict[str, TableDocument] = {}
         self.schemas: dict[str, TableSchema] = {}
+        self.placements: dict[int, Placement] = {}
+        self.nodes: dict[int, NodeRecord] = {}
+        self.cluster: ClusterRecord | None = None
         self.next_partition_id = 1
+        self.index = 0
+        self.changes = Changes(self)
+        self.on_control: list[Callable[[bool], None]] = []
+        """Told when this node begins to lead the control plane, and when that is over."""
         self._subscribers: list[Subscriber] = []
-        group.listener = self
+        self._placement_subscribers: list[PlacementSubscriber] = []
+        self._node_subscribers: list[NodeSubscriber] = []
+        self._entries_subscribers: list[EntriesSubscriber] = []
+        group.listener = _ControlListener(self)
 
-    def load(self) -> None:
-        """Read what is applied, after the log has been replayed."""
-        stored = self.engine.get(_NEXT_ID)
-        if stored is not None:
-            self.next_partition_id = int(stored)
-        for _, value in self.engine.scan(_TABLE, _TABLE_END):
-            document = orjson.loads(value)
-            self.documents[document["TableName"]] = document
-            self.schemas[document["TableName"]] = TableSchema.from_document(document)
+    # ---- reading
+
+    @property
+    def clustered(self) -> bool:
+        """Whether placements are recorded; not in the embedded server."""
+        return self.cluster is not None
+
+    @property
+    def member(self) -> bool:
+        """Whether this node is in group 0."""
+        return self.group.core is not None and not self.group.dropped
+
+    def partitions(self) -> set[int]:
+        """All partitions there are, those replaced by splits and not yet gone among them."""
+        found = {p for document in self.documents.values() for p in partitions_of(document)}
+        return found | (self.placements.keys() - {GROUP})
+
+    def partitions_of(self, name: str) -> dict[int, str | None]:
+        """All partitions of a table: id -> global index name, or None for the table itself."""
+        found = partitions_of(self.documents.get(name))
+        for partition, placement in self.placements.items():
+            if placement["table"] == name:
+                found[partition] = placement["index"]
+        return found
+
+    def placement(self, partition: int) -> Placement | None:
+        """Where a partition is, or None when there is none of that id (or it is not placed yet)."""
+        if self.clustered:
+            return self.placements.get(partition)
+        for name, document in self.documents.items():
+            for index, part in ranges_in(document):
+                if part["id"] == partition:
+                    return standalone_placement(partition, name, index, part["lo"], part["hi"])
+        return None
+
+    def successors(self, partition: int) -> list[dict[str, Any]]:
+        """The placements of what a split put in the place of a partition; empty if nothing is known of it."""
+        placement = self.placements.get(partition)
+        found = placement.get("successors", ()) if placement is not None else ()
+        return [dict(self.placements[child]) for child in found if child in self.placements]
+
+    def node_ids(self) -> list[int]:
+        """The nodes of the cluster."""
+        return list(self.nodes)
+
+    # ---- being told
 
     def subscribe(self, subscriber: Subscriber) -> None:
-        """Be told of every applied change: (table name, document before, document after)."""
+        """Be told of every applied change of a table: (name, document before, document after)."""
         self._subscribers.append(subscriber)
+
+    def subscribe_placements(self, subscriber: PlacementSubscriber) -> None:
+        """Be told of every applied change of a placement: (partition, before, after); tables come before."""
+        self._placement_subscribers.append(subscriber)
+
+    def subscribe_nodes(self, subscriber: NodeSubscriber) -> None:
+        """Be told of every applied change of a node record: (node, after)."""
+        self._node_subscribers.append(subscriber)
+
+    def subscribe_entries(self, subscriber: EntriesSubscriber) -> None:
+        """Be given every applied change as entries: (index before, index after, entries)."""
+        self._entries_subscribers.append(subscriber)
+
+    # ---- changing
 
     def change(self, message: ChangeTable, done: Done) -> None:
         """Compare-and-set one document. Answers with the new document, or `ConflictError`."""
-        key = _TABLE + message.name.encode()
-        held = self.group.overlay.get(key)
-        stored = held[1] if held is not None else self.engine.get(key)
-        before: TableDocument | None = orjson.loads(stored) if stored is not None else None
-        found = (before["TableId"], before["Generation"]) if before is not None else None
-        planned_next = self._planned_next_id()
-        if found != message.expected or any(n < planned_next for n in message.partition_ids):
-            # A plan that lost against a change under way can be made again only when that one is applied.
-            if self.group.overlay:
-                self.group.propose(Effects([], [], ConflictError()), done)
-            else:
-                done(ConflictError())
-            return
-        self.group.driver.admit()
-        mutations: list[Mutation] = []
-        after = message.document
-        mutations.append((key, orjson.dumps(after) if after is not None else None))
-        if message.partition_ids:
-            mutations.append((_NEXT_ID, str(max(message.partition_ids) + 1).encode()))
-        effects = Effects(mutations, [], after)
-        for partition in partitions_of(before).keys() - partitions_of(after).keys():
-            effects.ranges.extend(keyspace.ranges_of(partition))
-        self.group.propose(effects, done)
+        self.changes.table(message, done)
 
-    def _planned_next_id(self) -> int:
-        held = self.group.overlay.get(_NEXT_ID)
-        return int(held[1]) if held is not None and held[1] is not None else self.next_partition_id
+    def load(self) -> None:
+        """Read what is applied, after the log has been replayed. Nobody is told."""
+        self._take(self._stored())
+        copied = self.engine.get(records.COPIED)
+        self.index = int(copied) if copied is not None and not self.member else self.group.applied_index
 
-    def applied(self, proposal: Proposal) -> None:
-        """Take over an applied change and tell the subscribers."""
-        for key, value in proposal.effects.mutations:
-            if key == _NEXT_ID:
-                assert value is not None
-                self.next_partition_id = int(value)
-            elif key.startswith(_TABLE):
-                name = key[len(_TABLE) :].decode()
-                before = self.documents.get(name)
-                after: TableDocument | None = None
-                if value is None:
-                    self.documents.pop(name, None)
-                    self.schemas.pop(name, None)
-                else:
-                    after = orjson.loads(value)
-                    assert after is not None
-                    self.documents[name] = after
-                    self.schemas[name] = TableSchema.from_document(after)
-                self._tell(name, before, after)
+    def reload(self) -> None:
+        """A snapshot of group 0 was installed: take over what the engine has now, and tell of the differences."""
+        before = self.index
+        self.index = self.group.applied_index
+        self._replace(self._stored(), before)
 
-    def _tell(self, name: str, before: TableDocument | None, after: TableDocument | None) -> None:
+    def follow(self, update: CatalogueUpdate) -> bool:
+        """Take over an update on a node outside group 0; False when there is a gap before it."""
+        if self.member or (update.index <= self.index and self.index):
+            return True
+        if not update.full and update.after_index > self.index:
+            return False
+        before, self.index = self.index, update.index
+        entries = update.entries
+        if update.full:
+            kept = {key for key, _ in entries}
+            entries = entries + [(key, None) for key, _ in self._stored() if key not in kept]
+        self.engine.write([*entries, (records.COPIED, str(self.index).encode())])
+        self._apply(entries, before)
+        return True
+
+    def as_update(self) -> CatalogueUpdate:
+        """Everything there is, for someone who has nothing."""
+        entries: records.Entries = [(records.NEXT_ID, str(self.next_partition_id).encode())]
+        if self.cluster is not None:
+            entries.append((records.CLUSTER, records.dump(self.cluster)))
+        entries += [(records.node_key(id_), records.dump(record)) for id_, record in self.nodes.items()]
+        entries += [(records.placement_key(id_), records.dump(p)) for id_, p in self.placements.items()]
+        entries += [(records.table_key(name), records.dump(d)) for name, d in self.documents.items()]
+        return CatalogueUpdate(self.index, True, entries)
+
+    def applied(self, effects: Effects, index: int) -> None:
+        """Take over an applied entry of group 0 and tell the subscribers."""
+        before, self.index = self.index, index
+        entries = [(key, value) for key, value in effects.mutations if key[:1] == CATALOGUE_PREFIX]
+        self._apply(entries, before)
+
+    def _stored(self) -> list[tuple[bytes, bytes]]:
+        scanned = self.engine.scan(CATALOGUE_PREFIX, records.END)
+        return [(key, value) for key, value in scanned if key != records.COPIED]
+
+    def _replace(self, stored: list[tuple[bytes, bytes]], before: int) -> None:
+        kept = {key for key, _ in stored}
+        gone: records.Entries = [(key, None) for key, _ in self.as_update().entries if key not in kept]
+        self._apply([*stored, *gone], before)
+
+    def _apply(self, entries: records.Entries, before: int) -> None:
+        told = self._take(entries)
+        if entries:
+            told += [(s, (before, self.index, entries)) for s in self._entries_subscribers]
+        self._tell(told)
+
+    def _take(
+        self, entries: Iterable[tuple[bytes, bytes | None]]
+    ) -> list[tuple[Callable[..., None], tuple[Any, ...]]]:
+        """Put records in place; returns whom to tell of what: nodes first, then tables, then placements."""
+        nodes: list[Any] = []
+        tables: list[Any] = []
+        placements: list[Any] = []
+        for key, value in entries:
+            kind = key[:2]
+            record = orjson.loads(value) if value is not None else None
+            if kind == records.TABLE:
+                name = records.name_of(key)
+                before = _put(self.documents, name, record)
+                _put(self.schemas, name, TableSchema.from_document(record) if record is not None else None)
+                if before != record:
+                    tables += [(s, (name, before, record)) for s in self._subscribers]
+            elif kind == records.PLACEMENT:
+                id_ = records.id_of(key)
+                before = _put(self.placements, id_, record)
+                if before != record:
+                    placements += [(s, (id_, before, record)) for s in self._placement_subscribers]
+            elif kind == records.NODE:
+                id_ = records.id_of(key)
+                if _put(self.nodes, id_, record) != record:
+                    nodes += [(s, (id_, record)) for s in self._node_subscribers]
+            elif key == records.NEXT_ID:
+                self.next_partition_id = record or 1
+            elif key == records.CLUSTER:
+                self.cluster = record
+        return nodes + tables + placements
+
+    @staticmethod
+    def _tell(told: list[tuple[Callable[..., None], tuple[Any, ...]]]) -> None:
         """Tell all subscribers, even if one fails: the others' views must not fall behind."""
         failed: Exception | None = None
-        for subscriber in self._subscribers:
+        for subscriber, what in told:
             try:
-                subscriber(name, before, after)
+                subscriber(*what)
             except Exception as error:
                 failed = failed or error
         if failed is not None:
             raise failed
+
+
+class _ControlListener:
+    """What group 0 tells its replica on this node."""
+
+    def __init__(self, catalogue: Catalogue) -> None:
+        self._catalogue = catalogue
+
+    def applied(self, effects: Effects, index: int) -> None:
+        self._catalogue.applied(effects, index)
+
+    def leading(self, serving: bool) -> None:
+        for told in self._catalogue.on_control:
+            told(serving)
+
+
+def _put(values: dict[Any, Any], key: Any, value: Any) -> Any:
+    """Put a value, or remove it when it is None; returns what was there."""
+    if value is None:
+        return values.pop(key, None)
+    before = values.get(key)
+    values[key] = value
+    return before

@@ -1,0 +1,62 @@
+"""The catalogue's records: their keys in the engine, and their values as JSON.
+
+Cn                 next partition id, decimal
+Ct<table name>     table document
+Cp<partition, 8B>  placement
+CN<node id, 8B>    node record
+Cc                 cluster record
+Ci                 on nodes outside group 0: the index of group 0 up to which the copy is complete, decimal
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import orjson
+
+from hashrange_node.storage.keyspace import CATALOGUE_PREFIX
+
+NEXT_ID = CATALOGUE_PREFIX + b"n"
+TABLE = CATALOGUE_PREFIX + b"t"
+PLACEMENT = CATALOGUE_PREFIX + b"p"
+NODE = CATALOGUE_PREFIX + b"N"
+CLUSTER = CATALOGUE_PREFIX + b"c"
+COPIED = CATALOGUE_PREFIX + b"i"
+END = bytes((CATALOGUE_PREFIX[0] + 1,))
+
+Entries = list[tuple[bytes, bytes | None]]
+
+
+def table_key(name: str) -> bytes:
+    """Key of a table's document."""
+    return TABLE + name.encode()
+
+
+def placement_key(partition: int) -> bytes:
+    """Key of a partition's placement."""
+    return PLACEMENT + partition.to_bytes(8, "big")
+
+
+def node_key(node: int) -> bytes:
+    """Key of a node's record."""
+    return NODE + node.to_bytes(8, "big")
+
+
+def id_of(key: bytes) -> int:
+    """The partition or the node in a key."""
+    return int.from_bytes(key[2:], "big")
+
+
+def name_of(key: bytes) -> str:
+    """The table in a key."""
+    return key[2:].decode()
+
+
+def dump(record: Any) -> bytes:
+    """The stored form of a record."""
+    return orjson.dumps(record)
+
+
+def parse(value: bytes) -> Any:
+    """The record of its stored form."""
+    return orjson.loads(value)

@@ -1,0 +1,219 @@
+"""What the leader of the control plane does about documents: it carries each from a transient state to the next.
+
+A table CREATING becomes ACTIVE when each of its partitions has a leader; an index CREATING when every partition of
+the table reports it filled; one DELETING goes when every partition reports that no change for it is queued. Reports
+are kept in memory only: whoever did the work repeats them until the document has moved on, so a new leader hears
+them again. Elsewhere than at the leader this does nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Protocol
+
+from hashrange.model import table_state
+from hashrange.model.table_document import ACTIVE, CREATING, DELETING, TableDocument
+from hashrange.wire.cluster import WorkDone
+from hashrange.wire.messages import ChangeTable, ConflictError, Done, WhenSettled
+from hashrange_node.meta.catalogue import Catalogue
+from hashrange_node.meta.documents import partitions_of
+
+RETRY_DELAY_S = 0.2
+Transition = Callable[[TableDocument], TableDocument | None]
+
+
+class Timers(Protocol):
+    """What is needed of an event loop."""
+
+    def call_soon(self, callback: Callable[[], None]) -> Any: ...
+
+    def call_later(self, delay_s: float, callback: Callable[[], None]) -> Any: ...
+
+
+def filled(index: dict[str, Any]) -> str:
+    """What a partition reports (`WorkDone.what`) once an index is filled from it. Names one life of the index."""
+    return f"filled:{index['IndexName']}:{index['Partitions'][0]['id']}"
+
+
+def drained(index: dict[str, Any]) -> str:
+    """What a partition reports once none of its changes are queued for an index that is being deleted."""
+    return f"drained:{index['IndexName']}:{index['Partitions'][0]['id']}"
+
+
+class Transitions:
+    """`ready(partition)` tells whether a partition has a leader; call `poke` when that may have changed.
+
+    `now` is the wall clock in seconds. `delay_s` holds tables and indexes in their transient states for a while, for
+    programs that want to see them.
+    """
+
+    def __init__(
+        self,
+        catalogue: Catalogue,
+        timers: Timers,
+        now: Callable[[], float],
+        ready: Callable[[int], bool],
+        delay_s: float = 0.0,
+    ) -> None:
+        self.stopped = False
+        self.ready = ready
+        self._catalogue = catalogue
+        self._timers = timers
+        self._now = now
+        self._delay_s = delay_s
+        self._creating: set[str] = set()
+        self._work: dict[tuple[str, str, str], set[int]] = {}
+        self._pending: set[tuple[str, str]] = set()
+        self._waiting: dict[str, list[Done]] = {}
+
+    @property
+    def leading(self) -> bool:
+        """Whether the control plane is led here."""
+        return self._catalogue.group.serving
+
+    def lead(self, leading: bool) -> None:
+        """The control plane is led here from now on, or not any more."""
+        self._work.clear()
+        self._creating.clear()
+        if leading:
+            for name, document in list(self._catalogue.documents.items()):
+                self.act(name, document)
+            return
+        waiting, self._waiting = self._waiting, {}
+        for dones in waiting.values():
+            for done in dones:
+                done(self._catalogue.group.not_leader())
+
+    def changed(self, name: str, before: TableDocument | None, after: TableDocument | None) -> None:
+        """A document was changed."""
+        if after is None or after["Status"] not in (CREATING, DELETING):
+            self._creating.discard(name)
+            for done in self._waiting.pop(name, ()):
+                # Not before the other subscribers know: the answer may bring on the next request at once.
+                self._timers.call_soon(lambda done=done: done(None))  # type: ignore[misc]
+        self._forget(name, after)
+        if after is not None:
+            self.act(name, after)
+
+    def _forget(self, name: str, after: TableDocument | None) -> None:
+        indexes = after["GlobalSecondaryIndexes"] if after is not None else ()
+        wanted = {filled(i) for i in indexes if i["Status"] == CREATING}
+        wanted |= {drained(i) for i in indexes if i["Status"] == DELETING}
+        for key in [key for key in self._work if key[0] == name]:
+            if after is None or key[1] != after["TableId"] or key[2] not in wanted:
+                del self._work[key]
+
+    def act(self, name: str, document: TableDocument) -> None:
+        """Begin what a document is waiting for."""
+        if not self.leading or self.stopped:
+            return
+        status = document["Status"]
+        if status == CREATING:
+            self._creating.add(name)
+            self._try_activate(name)
+        elif status == DELETING:
+            self._later(name, "delete", lambda d: None if d["Status"] == DELETING else d)
+        elif status == ACTIVE:
+            self._try_indexes(name, document)
+            if "StreamChanging" in document:
+                self._later(name, "stream", table_state.stream_settled)
+
+    # ---- tables
+
+    def poke(self) -> None:
+        """Partitions may have got leaders."""
+        for name in list(self._creating):
+            self._try_activate(name)
+
+    def _try_activate(self, name: str) -> None:
+        document = self._catalogue.documents.get(name)
+        if document is not None and all(self.ready(partition) for partition in partitions_of(document)):
+            self._later(name, "activate", lambda d: table_state.table_activated(d, self._now()))
+
+    def when_settled(self, message: WhenSettled, done: Done) -> None:
+        """Answer when a table can be used, or is gone."""
+        document = self._catalogue.documents.get(message.name)
+        if self._delay_s > 0 or document is None or document["Status"] not in (CREATING, DELETING):
+            done(None)
+        else:
+            self._waiting.setdefault(message.name, []).append(done)
+
+    # ---- indexes
+
+    def work_done(self, message: WorkDone, done: Done) -> None:
+        """A partition's leader has finished some work."""
+        if not self.leading:
+            done(self._catalogue.group.not_leader())
+            return
+        document = self._catalogue.documents.get(message.table)
+        if document is not None and document["TableId"] == message.table_id:
+            key = (message.table, message.table_id, message.what)
+            self._work.setdefault(key, set()).add(message.partition)
+            self._forget(message.table, document)
+            self.act(message.table, document)
+        done(None)
+
+    def _try_indexes(self, name: str, document: TableDocument) -> None:
+        partitions = {part["id"] for part in document["Partitions"]}
+        for index in document["GlobalSecondaryIndexes"]:
+            index_name = index["IndexName"]
+            if index["Status"] == CREATING and partitions <= self._reported(document, filled(index)):
+                self._later(name, "activate:" + index_name, self._activated(index_name, filled(index)))
+            elif index["Status"] == DELETING and partitions <= self._reported(document, drained(index)):
+                self._later(name, "remove:" + index_name, self._removed(index_name, drained(index)))
+
+    def _reported(self, document: TableDocument, what: str) -> set[int]:
+        return self._work.get((document["TableName"], document["TableId"], what), set())
+
+    def _activated(self, index_name: str, what: str) -> Transition:
+        def transition(document: TableDocument) -> TableDocument:
+            for index in document["GlobalSecondaryIndexes"]:
+                if index["IndexName"] == index_name and filled(index) == what:
+                    return table_state.index_activated(document, index_name, self._now())
+            return document
+
+        return transition
+
+    @staticmethod
+    def _removed(index_name: str, what: str) -> Transition:
+        def transition(document: TableDocument) -> TableDocument:
+            for index in document["GlobalSecondaryIndexes"]:
+                if index["IndexName"] == index_name and drained(index) == what:
+                    return table_state.index_removed(document, index_name)
+            return document
+
+        return transition
+
+    # ---- proposing
+
+    def _later(self, name: str, what: str, transition: Transition) -> None:
+        """Apply a transition to the newest document soon; a second request for the same is one."""
+        key = (name, what)
+        if key in self._pending:
+            return
+        self._pending.add(key)
+        if self._delay_s > 0:
+            self._timers.call_later(self._delay_s, lambda: self._transit(name, key, transition))
+        else:
+            self._transit(name, key, transition)
+
+    def _transit(self, name: str, key: tuple[str, str], transition: Transition) -> None:
+        document = self._catalogue.documents.get(name)
+        after = transition(document) if document is not None else document
+        if self.stopped or not self.leading or document is None or after is document:
+            self._pending.discard(key)
+            return
+
+        def done(answer: Any) -> None:
+            if isinstance(answer, ConflictError):
+                self._timers.call_soon(lambda: self._transit(name, key, transition))
+            elif isinstance(answer, Exception):
+                self._timers.call_later(RETRY_DELAY_S, lambda: self._transit(name, key, transition))
+            else:
+                self._pending.discard(key)
+
+        expected = (document["TableId"], document["Generation"])
+        try:
+            self._catalogue.change(ChangeTable(name, expected, after, []), done)
+        except Exception as error:
+            done(error)
