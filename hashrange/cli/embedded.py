@@ -24,13 +24,13 @@ from hashrange_router.api.operations import entries
 from hashrange_router.api.tables_plan import Site
 from hashrange_router.api.tables_quotas import Quotas
 from hashrange_router.auth.gate import authenticator
-from hashrange_router.http.limits import HttpLimits
 from hashrange_router.http.server import HttpServer, serve
 from hashrange_router.pages import Pages
 
 from hashrange import __version__
-from hashrange.cli.embedded_metrics import register_metrics
+from hashrange.cli.front import http_limits, register_front_metrics
 from hashrange.cli.storage import LoopScheduler, Storage, fatal
+from hashrange.cli.storage_metrics import register_storage_metrics
 from hashrange.runtime.clock import Clock, StampClock, SystemClock
 from hashrange.runtime.config import ServeConfig
 from hashrange.runtime.logging import AccessLog, get_logger
@@ -140,18 +140,9 @@ class EmbeddedServer:
             authenticator(config.secrets(), config.region, config.strict_region, self.clock),
             Pages(f"{config.host}:{config.port}", lambda: self.ready, self.telemetry.render, CONTENT_TYPE),
         )
-        register_metrics(self)
-        limits = HttpLimits(
-            body_bytes_max=config.max_body_bytes,
-            connections_max=config.max_connections,
-            idle_timeout_s=config.idle_timeout_s,
-            head_timeout_s=config.request_timeout_s,
-            body_timeout_s=max(config.request_timeout_s, 300.0),
-            # Pipelined requests run one after the other: a read must see the write sent before it.
-            requests_in_flight_max=1,
-            cors_origins=config.cors,
-        )
-        self.http = await serve(self.dispatcher, config.host, config.port, limits=limits)
+        register_front_metrics(self.telemetry, lambda: self.dispatcher, lambda: self.http)
+        register_storage_metrics(self)
+        self.http = await serve(self.dispatcher, config.host, config.port, limits=http_limits(config))
         self.ready = True
 
     async def stop(self) -> None:

@@ -1,20 +1,33 @@
-"""The gauges and totals of an embedded server, read from its parts when somebody scrapes."""
+"""The gauges and totals of whatever stores data: the embedded server and a node. Read when somebody scrapes."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import Protocol
 
-from hashrange.cli.front import register_front_metrics
+from hashrange_node.checkpoint import Checkpointer
+from hashrange_node.meta.controller import Controller
+from hashrange_node.node import Node
+from hashrange_node.replica.expiry import ExpirySweeper
 
-if TYPE_CHECKING:
-    from hashrange.cli.embedded import EmbeddedServer
+from hashrange.cli.storage import Storage
+from hashrange.runtime.telemetry import Telemetry
 
 
-def register_metrics(server: EmbeddedServer) -> None:
+class StorageServer(Protocol):
+    """The parts that are asked."""
+
+    telemetry: Telemetry
+    node: Node
+    storage: Storage
+    checkpointer: Checkpointer
+    sweeper: ExpirySweeper
+    controller: Controller
+
+
+def register_storage_metrics(server: StorageServer) -> None:
     """Make everything that the parts count visible on /metrics."""
     telemetry, node = server.telemetry, server.node
     log, engine = server.storage.log, server.storage.engine
-    register_front_metrics(telemetry, lambda: server.dispatcher, lambda: server.http)
     telemetry.gauge(
         "hashrange_proposals_queued", "Writes waiting for the log or the engine.", lambda: node.driver.queued
     )
@@ -26,6 +39,11 @@ def register_metrics(server: EmbeddedServer) -> None:
         "hashrange_expired_items_total", "Items deleted by time to live.", lambda: server.sweeper.deleted
     )
     telemetry.gauge("hashrange_partitions", "Partitions on this node.", lambda: len(node.replicas))
+    telemetry.gauge(
+        "hashrange_partitions_led",
+        "Partitions that this node leads.",
+        lambda: sum(replica.group.serving for replica in node.replicas.values()),
+    )
     telemetry.gauge(
         "hashrange_background_fills", "Index and expiry fills going on.", lambda: server.controller.filling
     )
@@ -55,7 +73,7 @@ def register_metrics(server: EmbeddedServer) -> None:
     )
 
 
-def _by_table(server: EmbeddedServer) -> dict[tuple[str, ...], float]:
+def _by_table(server: StorageServer) -> dict[tuple[str, ...], float]:
     found: dict[tuple[str, ...], float] = {}
     for shipper in server.node.shippers.values():
         key = (shipper.replica.schema.name,)
@@ -63,10 +81,10 @@ def _by_table(server: EmbeddedServer) -> dict[tuple[str, ...], float]:
     return found
 
 
-def _counts(server: EmbeddedServer, which: int) -> dict[tuple[str, ...], float]:
+def _counts(server: StorageServer, which: int) -> dict[tuple[str, ...], float]:
     found: dict[tuple[str, ...], float] = {}
     for replica in server.node.replicas.values():
-        if replica.index_name is None:
+        if replica.index_name is None and replica.group.serving:  # one of three replicas counts
             key = (replica.schema.name,)
             found[key] = found.get(key, 0.0) + replica.group.count(0)[which]
     return found
