@@ -150,6 +150,31 @@ def test_every_changed_byte_is_noticed(tmp_path: Path) -> None:
     log.close()
 
 
+def test_an_intact_record_in_the_place_of_another_is_refused(tmp_path: Path) -> None:
+    log, _ = open_log(tmp_path / "log")
+    found = fill(log, 3, batch=3)
+    first, second, _ = sorted(found)
+    with (tmp_path / "log" / segment_name(0)).open("r+b") as file:
+        file.seek(SEGMENT_HEADER_SIZE + first)
+        record = file.read(second - first)
+        file.write(record)
+    with pytest.raises(RecordDamaged, match="position 0 is where"):
+        log.read(second)
+    log.close()
+
+
+def test_a_removed_segment_is_not_held_open(tmp_path: Path) -> None:
+    owner = Owner()
+    log, _ = open_log(tmp_path / "log", owner, segment_bytes=4096)
+    fill(log, 200)
+    log.read(0)
+    held = log._reader._fd
+    sync_now(log, owner)
+    log.remove_before(log.position)
+    assert held >= 0 > log._reader._fd
+    log.close()
+
+
 def test_a_batch_that_was_taken_back_leaves_no_positions_behind(tmp_path: Path) -> None:
     files = FailingFiles()
     log, _ = open_log(tmp_path / "log", files=files)
