@@ -27,18 +27,14 @@ from hashrange.cli.admin import AdminPort, Faults
 from hashrange.cli.front import http_limits, register_front_metrics
 from hashrange.cli.router_metrics import register_routing_metrics
 from hashrange.errors import ApiError, internal
-from hashrange.routing.feed import CatalogueFeed
-from hashrange.routing.map import PlacementMap
 from hashrange.routing.retry import RetryPolicy
-from hashrange.routing.settling import SettlingTransport
-from hashrange.routing.transport import RoutedTransport
-from hashrange.routing.view import ClusterView
+from hashrange.routing.routing import Routing
 from hashrange.runtime.clock import Clock, SystemClock
 from hashrange.runtime.cluster_config import RouterConfig
 from hashrange.runtime.logging import AccessLog, get_logger
 from hashrange.runtime.rpc import Identity, Peer, RpcPeers
 from hashrange.runtime.telemetry import CONTENT_TYPE, Telemetry
-from hashrange.wire.cluster import CatalogueUpdate, ClusterStatus, NodeRecord, Placement
+from hashrange.wire.cluster import CatalogueUpdate, ClusterStatus
 from hashrange.wire.codec import Codec
 from hashrange.wire.messages import Done
 
@@ -54,7 +50,6 @@ class RouterServer:
         self.clock = clock
         self.telemetry = telemetry
         self.log = get_logger("router")
-        self.view = ClusterView()
         self.draining = False
         self.control_seen = False
         """Whether the control plane's leader has ever answered."""
@@ -63,22 +58,20 @@ class RouterServer:
         self._loop = loop
         self._seeds = {seed.id: seed.address for seed in config.seeds}
         self.identity = Identity("router", 0, "", "", rng.getrandbits(63), config.az)
-        self.peers = RpcPeers(self.identity, self.address_of, Codec(), loop=loop, handler=self)
-        self.places = PlacementMap(config.az, seeds=self._seeds)
-        self.routes = RoutedTransport(
-            self.places,
+        self.peers = RpcPeers(
+            self.identity, lambda node: self.routing.address_of(node), Codec(), loop=loop, handler=self
+        )
+        self.routing = Routing(
             self.peers,
+            az=config.az,
+            seeds=self._seeds,
             now=loop.time,
             call_later=loop.call_later,
             rng=rng,
+            turn=config.id,
             policy=RetryPolicy(deadline_s=config.request_deadline_s, hedge_s=config.hedge_ms / 1000),
-            exists=self.view.mentions,
-            doubt=self._doubt,
         )
-        self.transport = SettlingTransport(self.routes, self.view, loop.call_later)
-        self.feed = CatalogueFeed(
-            self.peers, self.view, self.candidates, now=loop.time, call_later=loop.call_later, rng=rng
-        )
+        self.view = self.routing.view
         self.context = RouterContext(
             Site(config.region, ACCOUNT, Quotas(), f"{config.host}:{config.port}"),
             config.validation_wording,
@@ -86,7 +79,7 @@ class RouterServer:
             lambda: str(uuid.uuid4()),
         )
         self.context.next_partition_id = lambda: self.view.next_partition_id
-        self.context.locate = self.places.locate
+        self.context.locate = self.routing.places.locate
         self.dispatcher: Dispatcher
         self.http: HttpServer
         self.admin: AdminPort
@@ -95,12 +88,10 @@ class RouterServer:
     def _connect(self) -> None:
         """Let every part hear of what the others learn."""
         view = self.view
-        view.on_node.append(self._on_node)
-        view.on_placement.append(self._on_placement)
         view.on_document.append(self.context.follow)
         view.on_document.append(self._forget_metrics)
         view.on_change.append(self._on_change)
-        self.peers.listen(self._on_up, self._on_down)
+        self.peers.listen(self.routing.on_up, self.routing.on_down)
 
     # What the cluster tells.
 
@@ -111,25 +102,7 @@ class RouterServer:
     def cast(self, peer: Peer, message: Any) -> None:
         """A node tells what has changed (`Handler`)."""
         if isinstance(message, CatalogueUpdate):
-            self.feed.update(peer.identity.id, message)
-
-    def _on_up(self, node: int, process: int, restarted: bool) -> None:
-        self.routes.node_up(node)
-        self.feed.node_up(node)
-
-    def _on_down(self, node: int) -> None:
-        self.routes.node_down(node)
-        self.feed.node_down(node)
-
-    def _on_node(self, node: int, record: NodeRecord | None) -> None:
-        self.places.place_node(node, record)
-
-    def _on_placement(self, partition: int, placement: Placement | None) -> None:
-        if placement is None:
-            self.places.remove(partition)
-        else:
-            self.places.put(placement)
-        self.routes.placed(partition)
+            self.routing.update(peer.identity.id, message)
 
     def _on_change(self) -> None:
         if self.view.cluster and not self.identity.cluster:
@@ -139,27 +112,6 @@ class RouterServer:
         if after is None:
             # Behind the answer to the DeleteTable, which would bring the series back.
             self._loop.call_later(1.0, lambda: self.telemetry.forget_table(name))
-
-    def _doubt(self) -> None:
-        self.feed.doubt()
-
-    # Whom to ask.
-
-    def address_of(self, node: int) -> str | None:
-        """HOST:PORT of a node, by the catalogue, or by the settings while there is none."""
-        record = self.view.nodes.get(node)
-        return record["address"] if record is not None else self._seeds.get(node)
-
-    def candidates(self) -> list[int]:
-        """The nodes that may be followed: those of the own zone first."""
-        nodes = {node: record for node, record in self.view.nodes.items() if record["state"] != "removed"}
-        near = [node for node, record in nodes.items() if record["az"] == self.config.az]
-        far = [node for node in nodes if node not in near]
-        # Routers spread: each begins elsewhere in the list.
-        turn = self.config.id
-        found = [each[turn % len(each) :] + each[: turn % len(each)] for each in (near, far) if each]
-        known = [node for each in found for node in each]
-        return known + [node for node in self._seeds if node not in nodes]
 
     # Readiness.
 
@@ -186,7 +138,7 @@ class RouterServer:
         if self.draining:
             return
         if self.view.received:
-            self.routes.send(ClusterStatus(), done)
+            self.routing.transport.send(ClusterStatus(), done)
         else:
             self._loop.call_later(PROBE_S / 10, self._probe)
 
@@ -197,7 +149,7 @@ class RouterServer:
         config = self.config
         self.dispatcher = Dispatcher(
             entries(self.context),
-            self.transport,
+            self.routing.settled,
             self.telemetry,
             AccessLog(config.access_log),
             authenticator(config.secrets(), config.region, config.strict_region, self.clock),
@@ -209,11 +161,11 @@ class RouterServer:
             ),
         )
         register_front_metrics(self.telemetry, lambda: self.dispatcher, lambda: self.http)
-        register_routing_metrics(self.telemetry, self.routes, self.feed)
+        register_routing_metrics(self.telemetry, self.routing.transport, self.routing.feed)
         self.admin = AdminPort(
             self.not_ready,
             self.telemetry.render,
-            self.routes.send,
+            self.routing.transport.send,
             Faults(self.peers.block) if config.fault_injection else None,
         )
         await self.admin.listen(config.admin_host, config.admin_port)
@@ -228,7 +180,7 @@ class RouterServer:
         except BaseException:
             await self.admin.close()
             raise
-        self.feed.start()
+        self.routing.start()
         self._probe()
 
     @property
@@ -240,7 +192,7 @@ class RouterServer:
         """Take no new requests, answer those under way, then leave the cluster."""
         self.draining = True
         await self.http.drain(self.config.shutdown_grace_s)
-        self.feed.stop()
+        self.routing.stop()
         await self.admin.close()
         self.peers.stop()
 

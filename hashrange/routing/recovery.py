@@ -147,6 +147,8 @@ class Recovery:
                 return
         else:
             places.doubt_leader(self.partition, node)
+            if not self.call.transport.peers.is_up(node):
+                places.node_down(node)  # until there is a connection again
         self.advance()
 
     def hedge(self) -> None:

@@ -13,6 +13,7 @@ listeners what changed. Keys are those of the catalogue's state in the engine:
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import orjson
@@ -109,17 +110,26 @@ class ClusterView:
                 self.next_partition_id = int(value)
             elif kind == CLUSTER and value is not None:
                 self.cluster = orjson.loads(value)["cluster"]
-        for node_id, record in nodes:
-            for on_node in self.on_node:
-                on_node(node_id, record)
-        for partition, placement in placements:
-            for on_placement in self.on_placement:
-                on_placement(partition, placement)
-        for name, before, after in documents:
-            for on_document in self.on_document:
-                on_document(name, before, after)
-        for on_change in list(self.on_change):
-            on_change()
+        self._tell(nodes, placements, documents)
+
+    def _tell(
+        self,
+        nodes: list[tuple[int, NodeRecord | None]],
+        placements: list[tuple[int, Placement | None]],
+        documents: list[tuple[str, TableDocument | None, TableDocument | None]],
+    ) -> None:
+        """Tell all listeners, even if one fails: the others' views must not fall behind."""
+        calls: list[Callable[[], None]] = [partial(each, *news) for news in nodes for each in self.on_node]
+        calls += [partial(each, *news) for news in placements for each in self.on_placement]
+        calls += [partial(each, *news) for news in documents for each in self.on_document]
+        failed: Exception | None = None
+        for call in (*calls, *self.on_change):
+            try:
+                call()
+            except Exception as error:
+                failed = failed or error
+        if failed is not None:
+            raise failed
 
 
 def _replace(values: dict[Any, Any], key: Any, value: bytes | None) -> tuple[Any, Any]:

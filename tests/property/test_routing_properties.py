@@ -77,7 +77,9 @@ class Table:
         before, self.document = self.document, revised(self.document)
         for partition in self.live():
             self.routing.places.put(self.routing.peers.placements[partition])
-        places = sorted((self.routing.peers.placements[p] for p in self.live()), key=lambda place: place["lo"])
+        places = sorted(
+            (self.routing.peers.placements[p] for p in self.live()), key=lambda place: place["lo"]
+        )
         self.document["Partitions"] = [{name: p[name] for name in ("id", "lo", "hi")} for p in places]  # type: ignore[literal-required]
         self.context.follow("Tab", before, self.document)
 

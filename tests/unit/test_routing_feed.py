@@ -7,6 +7,7 @@ from random import Random
 from typing import Any
 
 import orjson
+import pytest
 from hashrange_node.storage import keyspace
 
 from hashrange.errors import unavailable
@@ -20,7 +21,9 @@ from hashrange.wire.messages import ChangeTable, ConflictError, WhenSettled
 from tests.unit.routing_support import Time, placement
 
 
-def table(name: str, generation: int = 1, status: str = "ACTIVE", table_id: str = "id", part: int = 7) -> bytes:
+def table(
+    name: str, generation: int = 1, status: str = "ACTIVE", table_id: str = "id", part: int = 7
+) -> bytes:
     return orjson.dumps(
         {
             "TableName": name,
@@ -61,6 +64,16 @@ def test_a_full_update_replaces_everything_and_tells_what_changed() -> None:
     assert view.apply(full(6, B=table("B", 2)))
     assert sorted(told) == [("A", False, True), ("B", False, False)]
     assert "A" not in view.documents
+
+
+def test_one_listener_that_fails_leaves_the_others_informed() -> None:
+    view = ClusterView()
+    told: list[str] = []
+    view.on_document.append(lambda name, before, after: 1 // 0)
+    view.on_document.append(lambda name, before, after: told.append(name))
+    with pytest.raises(ZeroDivisionError):
+        view.apply(full(5, A=table("A"), B=table("B")))
+    assert told == ["A", "B"] and view.index == 5
 
 
 def test_updates_follow_on_and_never_go_back() -> None:
@@ -205,10 +218,14 @@ def test_the_answer_to_a_change_waits_until_the_view_shows_it() -> None:
     held = Held()
     new = orjson.loads(table("New", 1, "CREATING", "other"))
     assert held.ask(ChangeTable("New", None, new, [9]), new) == []
-    held.view.apply(CatalogueUpdate(6, False, [(views.TABLE + b"New", table("New", 1, "CREATING", "other"))], 5))
+    held.view.apply(
+        CatalogueUpdate(6, False, [(views.TABLE + b"New", table("New", 1, "CREATING", "other"))], 5)
+    )
     assert held.answers == [new]
     assert held.ask(WhenSettled("New"), None) == [new]
-    held.view.apply(CatalogueUpdate(7, False, [(views.TABLE + b"New", table("New", 2, "ACTIVE", "other"))], 6))
+    held.view.apply(
+        CatalogueUpdate(7, False, [(views.TABLE + b"New", table("New", 2, "ACTIVE", "other"))], 6)
+    )
     assert held.answers == [new, None]
     held.time.advance(5)
     assert held.answers == [new, None]

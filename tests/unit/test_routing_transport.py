@@ -12,7 +12,6 @@ from hashrange.routing.retry import RULES, RetryPolicy, may_repeat
 from hashrange.wire import cluster
 from hashrange.wire import messages as wire
 from hashrange.wire.faults import LeadershipLost, NotLeader, Overloaded, StaleRoute, Unreachable
-
 from tests.unit.routing_support import Routing, key_of, placement, read, write
 
 MIDDLE = 1 << 63
@@ -189,7 +188,7 @@ def test_the_late_answer_of_a_silent_leader_is_welcome() -> None:
     routing.peers.leaders[7] = None
     answers = routing.send(write())
     routing.time.advance(1.0)
-    node, message, done = routing.peers.held[0]
+    done = routing.peers.held[0][2]
     done(wire.WriteResult(0, 1))
     assert len(answers) == 1
     routing.time.advance(10)
@@ -204,7 +203,7 @@ def test_the_late_failure_of_an_attempt_given_up_changes_nothing() -> None:
         routing.time.advance(0.1)
     routing.time.advance(0.3)
     routing.nodes()
-    node, _, done = routing.peers.held[1]
+    done = routing.peers.held[1][2]
     done(NotLeader(7, None))
     assert answers == [] and routing.nodes() == []
 
@@ -343,7 +342,9 @@ def test_a_command_that_was_not_carried_out_is_repeated() -> None:
     assert routing.send(cluster.ClusterCommand("balance", {})) == [b"done"]
 
 
-@pytest.mark.parametrize("fault", [NotLeader(7, None), StaleRoute(7, []), Overloaded(""), Unreachable(1, False)])
+@pytest.mark.parametrize(
+    "fault", [NotLeader(7, None), StaleRoute(7, []), Overloaded(""), Unreachable(1, False)]
+)
 def test_what_was_not_done_may_always_be_repeated(fault: Any) -> None:
     assert all(may_repeat(rule, fault) for rule in RULES.values())
 
