@@ -22,10 +22,12 @@ from hashrange_node.replica.group import FIRST_REPLICA, Group
 from hashrange_node.replica.group_log import GroupLog, LogBudget
 from hashrange_node.replica.place import Place
 from hashrange_node.replica.recovery import Recovered, store
+from hashrange_node.replica.split import split_mutations
 from hashrange_node.storage import keyspace
 
 if TYPE_CHECKING:
     from hashrange_node.node import Node
+    from hashrange_node.snapshots import Snapshots
 
 PARKED_MAX = 1_000
 
@@ -39,6 +41,8 @@ class Groups:
         self._rng = rng
         self._settings = node.settings
         self.recovered: dict[int, Recovered] = {}
+        self.snapshots: Snapshots | None = None
+        self.lost: dict[int, str] = {}
         self.control = Group(Place.only(CONTROL), node.driver)
         self.budget = LogBudget(node.settings.retention_bytes)
         self.stopped = False
@@ -95,11 +99,46 @@ class Groups:
         self._make_core(group, recovered)
         return group
 
+    def open_child(self, group: Group) -> None:
+        """Make the core of a group that a split has just brought into being here, or did before a restart."""
+        recovered = self.recovered.pop(group.id, None)
+        group.load(self._node.engine)
+        if recovered is not None:
+            group.hard_state, group.unsaved = recovered.group.hard_state, True
+        placement = self._node.catalogue.placement(group.id)
+        if placement is not None:
+            self.place(group, placement)
+        self._make_core(group, recovered, fresh=recovered is None)
+
     def destroy(self, place: Place) -> None:
         """Delete everything of a partition whose replica here is void."""
-        store(self._node.engine, [], keyspace.ranges_of(place.id))
+        store(self._node.engine, [], self._ranges(place))
 
-    def _make_core(self, group: Group, recovered: Recovered | None) -> None:
+    def erase(self, group: Group) -> None:
+        """Delete what is left of a replica that is out of service."""
+        if self.snapshots is not None:
+            self.snapshots.receiver.forget(group.id)
+        self.destroy(group.place)
+
+    def _ranges(self, place: Place) -> list[tuple[bytes, bytes]]:
+        """The key ranges that belong to a partition and to no other one here."""
+        own = [each for each in keyspace.ranges_of(place.id) if each[0][:1] != b"P"]
+        sharing = [
+            group.place
+            for group in self._driver.groups.values()
+            if group.place.store == place.store and group.id != place.id
+        ]
+        if any(each.lo <= place.hi and place.lo <= each.hi for each in sharing):
+            return own  # a split has given its data to others
+        spaces = [
+            keyspace.hashes_of(place.store, space, place.lo, place.hi) for space in keyspace.HASHED_SPACES
+        ]
+        if sharing:
+            return own + spaces
+        low = b"P" + place.store.to_bytes(8, "big")
+        return [*own, *spaces, (low + bytes((keyspace.EXPIRY,)), low + b"\xff")]
+
+    def _make_core(self, group: Group, recovered: Recovered | None, fresh: bool = False) -> None:
         entries = recovered.entries if recovered is not None else []
         term = max(group.hard_state.term, group.applied_term, entries[-1].term if entries else 0)
         if term > group.hard_state.term:
@@ -117,7 +156,7 @@ class Groups:
         if recovered is not None and entries:
             group.storage.append(entries, recovered.positions if log.readable else ())
         assert group.configuration is not None
-        initial = InitialState(group.hard_state, group.applied_index, group.configuration)
+        initial = InitialState(group.hard_state, group.applied_index, group.configuration, fresh)
         group.core = RaftCore(
             group.replica_id,
             group.storage,
@@ -130,7 +169,7 @@ class Groups:
     @staticmethod
     def _snapshot_of(group: Group) -> Snapshot | None:
         """What stands for everything applied; its data is read when it is sent."""
-        if not group.applied_index or group.configuration is None:
+        if not group.applied_index or group.configuration is None or group.driver.applier.busy(group):
             return None
         return Snapshot(group.applied_index, group.applied_term, group.core.configuration)
 
@@ -140,8 +179,10 @@ class Groups:
             group.nodes[replica["id"]] = replica["node"]
 
     def start(self, group: Group) -> None:
-        """Let a group that has been opened take part."""
+        """Let a group that has been opened take part, unless its state was lost."""
         self._driver.start(group)
+        if group.id in self.lost:
+            self._driver.disable(group, self.lost.pop(group.id))
 
     # ---- time
 
@@ -203,15 +244,23 @@ class Groups:
 
     def send_snapshot(self, group: Group, message: InstallSnapshot, node: int) -> None:
         """Send the group's state to a replica that needs it."""
-        group.core.report_snapshot(message.to, False)
+        if self.snapshots is not None:
+            self.snapshots.send(group, message, node)
+        else:
+            group.core.report_snapshot(message.to, False)
 
     def install(self, group: Group, work: Ready, done: Callable[[], None]) -> None:
         """Put a snapshot in the place of the group's state."""
-        raise AssertionError("no snapshot was announced")
+        assert self.snapshots is not None, "a node without snapshots was sent one"
+        self.snapshots.install(group, work, done)
 
     def split_mutations(self, group: Group, split: dict[str, Any]) -> list[Mutation]:
         """The state of the children of a split."""
-        return []
+        return split_mutations(group, split)
+
+    def scrub(self, group: Group, scrub: tuple[int, bytes, bytes], index: int) -> None:
+        """The checksum of a slice is wanted, as it is now."""
+        self._node.scrubbed(group, scrub, index)
 
     def serving(self, group: Group, serving: bool) -> None:
         """Requests that waited for a leader go on, here or elsewhere."""

@@ -20,13 +20,16 @@ from hashrange.wire.faults import StaleRoute
 from hashrange.wire.messages import Done
 from hashrange_node.groups import Groups
 from hashrange_node.log.protocol import NodeLog
+from hashrange_node.membership import Membership
 from hashrange_node.meta.catalogue import Catalogue
 from hashrange_node.raft.settings import Rng
 from hashrange_node.replica.driver import Driver
+from hashrange_node.replica.group import Group
 from hashrange_node.replica.index_queue import IndexShipper
 from hashrange_node.replica.reads import RangeRead
 from hashrange_node.replica.recovery import Recovery, store
 from hashrange_node.replica.replica import Replica
+from hashrange_node.replica.split import child_groups, successor_placements
 from hashrange_node.replica.strong import StrongReads
 from hashrange_node.settings import NodeIdentity, ReplicationSettings
 from hashrange_node.storage import keyspace
@@ -99,6 +102,9 @@ class Node:
         self.report = on_error
         self.groups = Groups(self, rng)
         self.strong = StrongReads(self.driver)
+        self.scrubbed: Callable[[Group, tuple[int, bytes, bytes], int], None] = lambda group, scrub, index: (
+            None
+        )
         self.catalogue = Catalogue(self.groups.control, engine)
         self.on_leading: Callable[[Replica, bool], None] = lambda replica, serving: None
         self._index_lag_s = index_lag_s
@@ -112,6 +118,7 @@ class Node:
             wire.ChangeTable: self._change_table,
             wire.TableStatistics: self._table_statistics,
         }
+        self.membership = Membership(self)
 
     def handle(self, message_type: type, handler: Callable[[Any, Done], None]) -> None:
         """Let another part of the node answer a type of message."""
@@ -176,17 +183,54 @@ class Node:
             return None
         self.stamps.observe(group.stamp)
         replica = Replica(
-            schema, index_name, group, self.engine, self.stamps.next, self._ship_queued, self._leading
+            schema,
+            index_name,
+            group,
+            self.engine,
+            self.stamps.next,
+            self._ship_queued,
+            self._leading,
+            lambda replica: self.split_applied(replica.group),
         )
         self.replicas[replica.id] = replica
         self.groups.start(group)
+        self.split_applied(group)
         return replica
+
+    def split_applied(self, parent: Group) -> None:
+        """Bring the children of a partition that was split into service, in its place."""
+        split = parent.split
+        replica = self.replicas.get(parent.id)
+        if split is None or replica is None:
+            return
+        for child in child_groups(parent, split):
+            if child.id not in self.replicas and self.engine.get(keyspace.group_state(child.id)) is not None:
+                self._open_child(replica, child, parent.led)
+
+    def _open_child(self, parent: Replica, group: Group, led: bool) -> None:
+        self.groups.open_child(group)
+        child = Replica(
+            parent.schema,
+            parent.index_name,
+            group,
+            self.engine,
+            self.stamps.next,
+            self._ship_queued,
+            self._leading,
+            lambda replica: self.split_applied(replica.group),
+        )
+        self.replicas[child.id] = child
+        self.groups.start(group)
+        if led and not group.alone:
+            group.core.campaign()
+            self.driver.touch(group)
 
     def close_replica(self, partition: int) -> None:
         """Take a partition out of service that was dropped, or moved elsewhere."""
         replica = self.replicas.pop(partition, None)
         if replica is not None:
             self.driver.remove(replica.group)
+            self.groups.erase(replica.group)
         shipper = self.shippers.pop(partition, None)
         if shipper is not None:
             shipper.stopped = True
@@ -252,9 +296,13 @@ class Node:
         return replica
 
     def _elsewhere(self, partition: int) -> ApiError:
-        if self.identity.standalone:
+        successors: list[Any] = list(self.catalogue.successors(partition))
+        replica = self.replicas.get(partition)
+        if not successors and replica is not None:
+            successors = successor_placements(self.catalogue.placement(partition), replica.group)
+        if self.identity.standalone and not successors:
             return resource_not_found()
-        return StaleRoute(partition, self.catalogue.successors(partition))
+        return StaleRoute(partition, successors)
 
     def leader(self, message: Any, done: Done) -> Replica | None:
         """The replica that serves `message.partition`; None when the message was parked until there is one."""
@@ -303,7 +351,7 @@ class Node:
 
     def _write_item(self, message: wire.WriteItem, done: Done) -> None:
         replica = self.replicas.get(message.partition)
-        if replica is not None and replica.group.serving:
+        if replica is not None and replica.group.serving and replica.group.split is None:
             replica.write(message, done)
             return
         leader = self.leader(message, done)

@@ -114,7 +114,7 @@ class RaftCore:
         self.quiesced = False
         self.lease_until = 0
         self.reads: list[ReadState] = []
-        self.calls_since_heard = NEVER_HEARD if self._promised_nothing() else 0
+        self.calls_since_heard = NEVER_HEARD if initial.fresh or self._promised_nothing() else 0
         self._rng = rng
         self._number = 0
         self._saved_hard_state = initial.hard_state

@@ -51,11 +51,13 @@ class InitialState:
     applied: index up to which the state machine has the log's effects.
     configuration: membership at `applied`. A group begins with the same one at all its first replicas; a
         replica that joins later starts with the empty default and gets a snapshot.
+    fresh: the replica has been made just now and never answered anybody: it is bound by no promise.
     """
 
     hard_state: HardState = field(default_factory=HardState)
     applied: int = 0
     configuration: Configuration = field(default_factory=Configuration)
+    fresh: bool = False
 
 
 def within(entries: list[Entry], start: int, end: int, max_bytes: int) -> list[Entry]:

@@ -221,6 +221,8 @@ class Applier:
                     driver.left((proposal,))
                 if proposal.done is not None:
                     answers.append((proposal.done, effects.result))
+            if effects.scrub is not None:
+                driver.hooks.scrub(group, effects.scrub, index)
             if group.listener is not None:
                 try:
                     group.listener.applied(effects, index)

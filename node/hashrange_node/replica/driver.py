@@ -58,6 +58,10 @@ class Hooks(Protocol):
         """The group begins to be served here, or that is over."""
         ...
 
+    def scrub(self, group: Group, scrub: tuple[int, bytes, bytes], index: int) -> None:
+        """The engine has the entries up to `index`, no more: compute the checksum of a slice."""
+        ...
+
     def split_mutations(self, group: Group, split: dict[str, Any]) -> list[Mutation]:
         """What a split writes besides: the state of the children."""
         ...
@@ -138,6 +142,13 @@ class Driver:
         self.applier.forget(group)
         if self.groups.get(group.id) is group:
             del self.groups[group.id]
+        self.active.pop(group, None)
+
+    def disable(self, group: Group, reason: str) -> None:
+        """A replica cannot go on: it takes part in nothing any more, until another one is put in its place."""
+        group.damaged = reason
+        self.applier.forget(group)
+        self._lose(group)
         self.active.pop(group, None)
 
     def configured(self, group: Group) -> None:
@@ -236,6 +247,8 @@ class Driver:
 
     def step(self, group: Group, message: Message) -> None:
         """A message for a replica of this node has arrived."""
+        if group.damaged:
+            return
         core = group.core
         core.step(message)
         if not core.quiesced:
@@ -284,7 +297,7 @@ class Driver:
                 persisting: Persisting = []
                 for group in dirty:
                     group.touched = False
-                    if not group.dropped and not group.installing:
+                    if not group.dropped and not group.installing and not group.damaged:
                         self._collect(group, records, persisting)
                 if persisting:
                     self._append(records, persisting)
@@ -424,7 +437,7 @@ class Driver:
         if node is None:
             return
         if message.__class__ is InstallSnapshot:
-            self.hooks.send_snapshot(group, message, node)  # type: ignore[arg-type]
+            self.hooks.send_snapshot(group, message, node)
             return
         held = self._outbox.get(node)
         if held is None:
@@ -537,8 +550,8 @@ class Driver:
 
     def prepare_checkpoint(self) -> None:
         """Put into the engine what only the log has besides entries: terms and votes. Raises EngineError."""
-        if self.applier.stuck:
-            raise EngineBusy("a batch of committed entries is waiting for the engine")
+        if self.applier.stuck or any(group.installing for group in self.groups.values()):
+            raise EngineBusy("the state of a group is being written; the next checkpoint will do")
         mutations: list[Mutation] = [
             (keyspace.group_state(group.id), group.state())
             for group in self.groups.values()

@@ -178,6 +178,13 @@ class Group:
 
     def state(self) -> bytes:
         """The state record that goes into every batch applied for this group."""
+        return self._record(self.replica_id, self.hard_state)
+
+    def state_for(self, replica_id: int) -> bytes:
+        """The state record for another replica, which has voted for nobody."""
+        return self._record(replica_id, HardState(self.applied_term, 0))
+
+    def _record(self, replica_id: int, hard_state: HardState) -> bytes:
         configuration = self.configuration
         packed: bytes = msgpack.packb(
             (
@@ -185,9 +192,9 @@ class Group:
                 self.applied_term,
                 self.stamp,
                 self.counts,
-                self.replica_id,
-                self.hard_state.term,
-                self.hard_state.vote,
+                replica_id,
+                hard_state.term,
+                hard_state.vote,
                 configuration.encode() if configuration is not None else b"",
                 self.split,
             )

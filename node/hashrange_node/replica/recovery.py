@@ -22,6 +22,7 @@ from hashrange_node.replica.driver import Driver
 from hashrange_node.replica.effects import KeyRange, Mutation, decode
 from hashrange_node.replica.group import Group
 from hashrange_node.replica.place import Place
+from hashrange_node.replica.split import split_mutations
 from hashrange_node.storage import keyspace
 from hashrange_node.storage.engine import Engine, EngineBusy
 
@@ -141,6 +142,9 @@ class Recovery:
                     self._observe(records.stamp(value))
             group.count_all(effects.counts)
             self._mutations.extend(effects.mutations)
+            if effects.split is not None:
+                group.split = effects.split
+                self._mutations.extend(split_mutations(group, effects.split))
             self._touched.add(group)
             self._size += len(entry.payload)
             if effects.ranges or len(self._mutations) >= REPLAY_BATCH or self._size >= REPLAY_BATCH_BYTES:

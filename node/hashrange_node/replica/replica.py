@@ -18,13 +18,15 @@ from hashrange_node.storage.engine import Engine
 
 QueueSink = Callable[["Replica", list[tuple[bytes, list[Any]]]], None]
 LeadSink = Callable[["Replica", bool], None]
+SplitSink = Callable[["Replica"], None]
 
 
 class Replica:
     """One replica. `index_name` is None for a partition of a table, else the global index it belongs to.
 
     `stamps` gives the next hybrid timestamp; `on_queued` is told about index changes once they are
-    applied, so that they can be sent on; `on_leading` when this replica begins to serve, and when it has stopped.
+    applied, so that they can be sent on; `on_leading`
+    when this replica begins to serve, and when it has stopped; `on_split` when it has been replaced by two.
     While `congested`, no writes are taken: their index changes would queue without end. While `splitting`, none
     either: the partition is about to be replaced by two.
     """
@@ -39,6 +41,7 @@ class Replica:
         "items",
         "on_leading",
         "on_queued",
+        "on_split",
         "place",
         "schema",
         "splitting",
@@ -54,6 +57,7 @@ class Replica:
         stamps: Callable[[], int],
         on_queued: QueueSink,
         on_leading: LeadSink,
+        on_split: SplitSink,
     ) -> None:
         self.id = group.id
         self.place = group.place
@@ -66,6 +70,7 @@ class Replica:
         self.stamps = stamps
         self.on_queued = on_queued
         self.on_leading = on_leading
+        self.on_split = on_split
         self.items = keyspace.space_prefix(group.place.store, keyspace.ITEMS)
         group.listener = self
 
@@ -169,6 +174,8 @@ class Replica:
         queued = effects.queued
         if queued is not None and self.group.serving:
             self.on_queued(self, queued)
+        if effects.split is not None:
+            self.on_split(self)
 
     def leading(self, serving: bool) -> None:
         """This replica begins to serve as the leader, or has stopped."""
