@@ -20,7 +20,7 @@ from hashrange.routing.retry import (
     may_repeat,
     outcome_unknown,
 )
-from hashrange.wire.cluster import Placement
+from hashrange.wire.cluster import CONTROL, Placement
 from hashrange.wire.faults import NotLeader, Overloaded, RoutingError, StaleRoute
 from hashrange.wire.messages import Done, ReadItem, ReadRange, WriteEntries
 
@@ -52,7 +52,7 @@ class Call:
         if isinstance(answer, RoutingError):
             if self.recovery is None:
                 assert self.node is not None
-                Recovery(self, self.message.partition, self.node).failed(self.node, answer)
+                Recovery(self, self.partition(), self.node).failed(self.node, answer)
             return
         self.done = self.message = self.recovery = None  # no cycle may stay behind
         done(answer)
@@ -64,13 +64,18 @@ class Call:
             self.done = self.message = self.recovery = None
             done(answer)
 
+    def partition(self) -> int:
+        """The partition that the message is for."""
+        message = self.message
+        return CONTROL if RULES[message.__class__].control else int(message.partition)
+
     def deadline(self) -> float:
         """When the sender is answered at the latest, in monotonic seconds."""
         return self.started + self.transport.policy.deadline_s * RULES[self.message.__class__].patience
 
 
 def begin(call: Call, partition: int) -> None:
-    """Send a message whose partition has no node to send it to at first sight."""
+    """Send a message to a partition whose leader, or replicas, are not known."""
     Recovery(call, partition, None).advance()
 
 

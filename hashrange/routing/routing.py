@@ -42,6 +42,7 @@ class Routing:
         self._az = az
         self._seeds = seeds
         self._turn = turn
+        self._own_node = own_node
         self.view = ClusterView()
         self.places = PlacementMap(az, own_node, seeds)
         self.feed = CatalogueFeed(peers, self.view, self.candidates, now=now, call_later=call_later, rng=rng)
@@ -87,15 +88,19 @@ class Routing:
         return record["address"] if record is not None else self._seeds.get(node)
 
     def candidates(self) -> list[int]:
-        """The nodes whose catalogue may be followed: those of the own zone first."""
-        nodes = {node: record for node, record in self.view.nodes.items() if record["state"] != "removed"}
+        """The other nodes, whose catalogue may be followed: those of the own zone first."""
+        nodes = {
+            node: record
+            for node, record in self.view.nodes.items()
+            if record["state"] != "removed" and node != self._own_node
+        }
         near = [node for node, record in nodes.items() if record["az"] == self._az]
         far = [node for node in nodes if node not in near]
         found: list[int] = []
         for group in (near, far):
             turn = self._turn % len(group) if group else 0
             found += group[turn:] + group[:turn]
-        return found + [node for node in self._seeds if node not in nodes]
+        return found + [node for node in self._seeds if node not in nodes and node != self._own_node]
 
     def _on_node(self, node: int, record: NodeRecord | None) -> None:
         self.places.place_node(node, record)

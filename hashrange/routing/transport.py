@@ -17,7 +17,6 @@ from typing import Any, Protocol
 from hashrange.routing.map import PlacementMap
 from hashrange.routing.recovery import Call, Recovery, begin
 from hashrange.routing.retry import RULES, RetryPolicy
-from hashrange.wire.cluster import CONTROL
 from hashrange.wire.faults import Unreachable
 from hashrange.wire.messages import Done, ReadItem, ReadRange, WriteItem
 
@@ -95,6 +94,8 @@ class RoutedTransport:
         self._sequence = 0
         self._young: deque[Call] = deque()
         self._slow: list[Call] = []
+        self._suspects: set[int] = set()
+        """Nodes that have fallen silent though their connections are still there: not preferred meanwhile."""
         self._sweeping = False
         self._sweeps = 0
         self._hedges = HEDGES_MAX
@@ -130,14 +131,21 @@ class RoutedTransport:
             self._request(node, message, call.answered, self._timeout_s)
 
     def _send_other(self, message: Any, done: Done) -> None:
-        rule = RULES[message.__class__]
-        partition = CONTROL if rule.control else message.partition
+        """Send what goes to a leader and is no write of an item."""
         call = Call(self, message, done, None, self.now())
         self._young.append(call)
         if not self._sweeping:
             self._sweeping = True
             self.call_later(SWEEP_S, self._sweep)
-        begin(call, partition)
+        partition = call.partition()
+        route = self._routes.get(partition)
+        node = route.leader if route is not None else None
+        if node is None:
+            begin(call, partition)
+        else:
+            call.node = node
+            patience = RULES[message.__class__].patience
+            self._request(node, message, call.answered, self._timeout_s * patience)
 
     # What changes elsewhere.
 
@@ -147,6 +155,7 @@ class RoutedTransport:
 
     def node_up(self, node: int) -> None:
         """A connection to a node is there."""
+        self._suspects.discard(node)
         self.places.node_up(node)
 
     def node_down(self, node: int) -> None:
@@ -171,7 +180,10 @@ class RoutedTransport:
                 self._hedges += self.policy.hedged_share
             if call.done is not None:
                 self._slow.append(call)
-                self._hedge(call)
+                if call.recovery is None and call.node is not None and self._is_silent(call.node):
+                    self._abandon(call, call.node)
+                else:
+                    self._hedge(call)
         if self._sweeps % SWEEPS_PER_CHECK == 0:
             self._check_slow(now)
         if young or self._slow:
@@ -190,11 +202,17 @@ class RoutedTransport:
         ):
             self._hedges -= 1.0
             self.counts.hedged += 1
-            Recovery(call, message.partition, call.node).hedge()
+            Recovery(call, call.partition(), call.node).hedge()
+
+    def _is_silent(self, node: int) -> bool:
+        return self.peers.silent_s(node) > self.policy.silence_s
 
     def _check_slow(self, now: float) -> None:
         """Give up on nodes that have fallen silent, and on calls whose time is over."""
-        policy, silent_s = self.policy, self.peers.silent_s
+        for node in [each for each in self._suspects if not self._is_silent(each)]:
+            self._suspects.discard(node)
+            if self.peers.is_up(node):
+                self.places.node_up(node)
         for call in self._slow:
             recovery = call.recovery
             if call.done is None or (recovery is not None and recovery.pausing):
@@ -203,9 +221,15 @@ class RoutedTransport:
             if call.node is None:
                 if overdue and recovery is not None:
                     recovery.give_up()
-            elif overdue or silent_s(call.node) > policy.silence_s:
-                self.counts.abandoned += 1
-                if recovery is None:
-                    recovery = Recovery(call, call.message.partition, call.node)
-                recovery.failed(call.node, Unreachable(call.node, True))
+            elif overdue or self._is_silent(call.node):
+                self._abandon(call, call.node)
         self._slow = [call for call in self._slow if call.done is not None]
+
+    def _abandon(self, call: Call, node: int) -> None:
+        """Wait for a node no longer; its answer is still taken if it comes first."""
+        self.counts.abandoned += 1
+        if self._is_silent(node):
+            self._suspects.add(node)
+            self.places.node_down(node)
+        recovery = call.recovery or Recovery(call, call.partition(), node)
+        recovery.failed(node, Unreachable(node, True))

@@ -71,6 +71,9 @@ class FakePeers:
         self.dropped: set[int] = set()
         self.down: set[int] = set()
         self.silent: set[int] = set()
+        """Nodes of which nothing is heard."""
+        self.late: set[int] = set()
+        """Nodes that are heard, but do not answer."""
         self.sent: list[tuple[int, Any]] = []
         self.held: list[tuple[int, Any, wire.Done]] = []
         self.records: dict[bytes, bytes] = {}
@@ -83,7 +86,7 @@ class FakePeers:
         self.sent.append((node, message))
         if node in self.down:
             done(Unreachable(node, False))
-        elif node in self.silent:
+        elif node in self.silent or node in self.late:
             self.held.append((node, message, done))
             self.time.call_later(timeout_s, lambda: done(Unreachable(node, True)))
         else:

@@ -51,7 +51,7 @@ def test_nodes_that_are_down_are_not_preferred() -> None:
 
 def test_a_late_eventual_read_is_sent_to_a_second_replica() -> None:
     routing = Routing()
-    routing.peers.silent = {1}
+    routing.peers.late = {1}
     answers = routing.send(read(consistent=False))
     assert answers == []
     routing.time.advance(0.1)
@@ -63,7 +63,7 @@ def test_a_late_eventual_read_is_sent_to_a_second_replica() -> None:
 
 def test_hedging_is_limited_to_a_share() -> None:
     routing = Routing()
-    routing.peers.silent = {1, 2, 3}
+    routing.peers.late = {1, 2, 3}
     for _ in range(400):
         routing.send(read(consistent=False))
     routing.time.advance(0.1)
@@ -179,6 +179,23 @@ def test_a_silent_leader_is_not_waited_for() -> None:
     assert routing.transport.counts.abandoned == 1
     routing.time.advance(10)
     assert len(answers) == 1
+
+
+def test_a_silent_node_is_preferred_again_when_it_is_heard() -> None:
+    routing = Routing()
+    routing.peers.silent = {1}
+    routing.send(read(consistent=False))
+    routing.time.advance(1.0)
+    routing.nodes()
+    routing.send(read(consistent=False))
+    assert 1 not in routing.nodes()
+    routing.peers.silent = set()
+    routing.peers.leaders[7] = None
+    routing.send(write())  # something is under way, so that the timer runs
+    routing.time.advance(1.0)
+    routing.nodes()
+    routing.send(read(consistent=False))
+    assert routing.nodes() == [1]
 
 
 def test_the_late_answer_of_a_silent_leader_is_welcome() -> None:
