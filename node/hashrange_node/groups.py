@@ -23,6 +23,7 @@ from hashrange_node.replica.group_log import GroupLog, LogBudget
 from hashrange_node.replica.place import Place
 from hashrange_node.replica.recovery import Recovered, store
 from hashrange_node.replica.split import split_mutations
+from hashrange_node.resign import DiskWatch
 from hashrange_node.storage import keyspace
 
 if TYPE_CHECKING:
@@ -48,6 +49,7 @@ class Groups:
         self.stopped = False
         self._ticking = False
         self._silent: set[int] = set()
+        self._disk = DiskWatch(node, node.driver.fatal)
         node.driver.hooks = self
         node.driver.on_active = self._start_ticking
 
@@ -198,6 +200,7 @@ class Groups:
         self._driver.tick(self._driver.now_tick())
         if self._node.peers is not None:
             self._watch_nodes()
+            self._disk.look()
         if self._driver.active or self._node.peers is not None:
             self._start_ticking()
 
