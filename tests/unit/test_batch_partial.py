@@ -187,3 +187,9 @@ def test_a_table_that_takes_its_time_is_answered_all_the_same() -> None:
     front = Front(lambda m: unavailable("x") if isinstance(m, wire.WhenSettled) else None, with_table=False)
     reply = front.run(TableOperations(front.context).create_table, CREATE)
     assert reply["TableDescription"]["TableStatus"] == "CREATING"
+
+
+def test_a_table_is_described_though_nobody_counts() -> None:
+    front = Front(lambda message: unavailable("no leader"))
+    reply = front.run(TableOperations(front.context).describe_table, {"TableName": "Music"})
+    assert reply["Table"]["TableStatus"] == "ACTIVE" and reply["Table"]["ItemCount"] == 0
