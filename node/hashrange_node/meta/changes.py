@@ -159,6 +159,11 @@ class Changes:
 
     # ---- what is planned
 
+    def newest_node(self, node: int) -> NodeRecord | None:
+        """The newest record of a node, planned or applied."""
+        record: NodeRecord | None = self._planned(records.node_key(node))
+        return record
+
     def _planned(self, key: bytes) -> Any:
         """The newest planned record at a key, parsed; None when there is none."""
         held = self._catalogue.group.overlay.get(key)

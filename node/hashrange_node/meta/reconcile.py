@@ -17,7 +17,7 @@ No partition has two changes under way, and none begins that would leave fewer l
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from hashrange.wire.cluster import CONTROL, GroupReport, NodeRecord, Placement, ReplicaPlace
 from hashrange_node.meta import placement as places
@@ -49,6 +49,11 @@ class ReconcileSettings:
     split_hot_s: float = 60.0
     splits_max: int = 4
     balance: bool = True
+
+
+def with_balance(settings: ReconcileSettings) -> ReconcileSettings:
+    """The same settings, with balance on."""
+    return replace(settings, balance=True)
 
 
 @dataclass(slots=True)
