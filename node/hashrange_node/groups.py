@@ -21,7 +21,7 @@ from hashrange_node.replica.effects import Mutation
 from hashrange_node.replica.group import FIRST_REPLICA, Group
 from hashrange_node.replica.group_log import GroupLog, LogBudget
 from hashrange_node.replica.place import Place
-from hashrange_node.replica.recovery import Recovered, store
+from hashrange_node.replica.recovery import Recovered, Recovery, store
 from hashrange_node.replica.split import split_mutations
 from hashrange_node.resign import DiskWatch
 from hashrange_node.storage import keyspace
@@ -54,6 +54,16 @@ class Groups:
         node.driver.on_active = self._start_ticking
 
     # ---- opening
+
+    def take(self, recovery: Recovery) -> None:
+        """Take over what a replay has found."""
+        self.recovered = recovery.found
+        last = {
+            group_id: found.storage.last_index()
+            for group_id, found in recovery.found.items()
+            if found.storage is not None
+        }
+        self._driver.recovered(recovery.position, last, self.recovered)
 
     def open_control(self, initial: dict[int, int] | None = None, replica_id: int = FIRST_REPLICA) -> None:
         """Open group 0. `initial` (replica -> node) for a new cluster's first members; else what was found."""
@@ -115,6 +125,8 @@ class Groups:
     def destroy(self, place: Place) -> None:
         """Delete everything of a partition whose replica here is void."""
         store(self._node.engine, [], self._ranges(place))
+        # A later replica of the partition must not find the entries of this one.
+        self._driver.void(place.id)
 
     def erase(self, group: Group) -> None:
         """Delete what is left of a replica that is out of service."""
@@ -141,22 +153,16 @@ class Groups:
         return [*own, *spaces, (low + bytes((keyspace.EXPIRY,)), low + b"\xff")]
 
     def _make_core(self, group: Group, recovered: Recovered | None, fresh: bool = False) -> None:
-        entries = recovered.entries if recovered is not None else []
-        term = max(group.hard_state.term, group.applied_term, entries[-1].term if entries else 0)
+        storage = recovered.storage if recovered is not None else None
+        if storage is None:
+            storage = self.make_log(group.id, group.applied_index, group.applied_term)
+        else:
+            storage.anchor(group.applied_index, group.applied_term)
+        group.storage = storage
+        term = max(group.hard_state.term, group.applied_term, storage.term(storage.last_index()))
         if term > group.hard_state.term:
             # A log from before votes were recorded: its group had one member, which voted for itself.
             group.hard_state = HardState(term, group.replica_id)
-        log = self._node.log
-        group.storage = GroupLog(
-            group.id,
-            group.applied_index,
-            group.applied_term,
-            read=log.read if log.readable else None,
-            budget=self.budget,
-            make_snapshot=lambda: self._snapshot_of(group),
-        )
-        if recovered is not None and entries:
-            group.storage.append(entries, recovered.positions if log.readable else ())
         assert group.configuration is not None
         initial = InitialState(group.hard_state, group.applied_index, group.configuration, fresh)
         group.core = RaftCore(
@@ -168,9 +174,23 @@ class Groups:
             self._driver.now_tick(),
         )
 
-    @staticmethod
-    def _snapshot_of(group: Group) -> Snapshot | None:
+    def make_log(self, group_id: int, base_index: int = 0, base_term: int = 0) -> GroupLog:
+        """The log of a group, for its core."""
+        log = self._node.log
+        return GroupLog(
+            group_id,
+            base_index,
+            base_term,
+            read=log.read if log.readable else None,
+            budget=self.budget,
+            make_snapshot=lambda: self._snapshot_of(group_id),
+        )
+
+    def _snapshot_of(self, group_id: int) -> Snapshot | None:
         """What stands for everything applied; its data is read when it is sent."""
+        group = self._driver.groups.get(group_id)
+        if group is None or group.split is not None:
+            return None
         if not group.applied_index or group.configuration is None or group.driver.applier.busy(group):
             return None
         return Snapshot(group.applied_index, group.applied_term, group.core.configuration)

@@ -137,10 +137,11 @@ class Node:
             self.engine,
             standalone=self.identity.standalone,
             observe_stamp=self.stamps.observe,
+            make_log=self.groups.make_log,
             pause=pause,
         )
         recovery.run(progress)
-        self.groups.recovered = recovery.found
+        self.groups.take(recovery)
         if self.identity.standalone or CONTROL in recovery.found:
             self.groups.open_control()
         self.catalogue.load()

@@ -12,12 +12,12 @@ full stops everything but reads, until there is room again.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Container, Iterable, Sequence
 from typing import Any, Protocol
 
 from hashrange.errors import ApiError, internal, unavailable
 from hashrange.wire.cluster import RaftBatch
-from hashrange_node.log.errors import LogFull
+from hashrange_node.log.errors import LogError, LogFull
 from hashrange_node.log.format import CONFIG as LOG_CONFIG
 from hashrange_node.log.format import ENTRY as LOG_DATA
 from hashrange_node.log.format import ENTRY_KINDS, hard_state, truncate
@@ -28,6 +28,7 @@ from hashrange_node.raft.ready import Leadership, Ready, RoleName
 from hashrange_node.replica.applier import Applier
 from hashrange_node.replica.effects import Mutation
 from hashrange_node.replica.group import Done, Group, Proposal
+from hashrange_node.replica.log_use import LogUse
 from hashrange_node.settings import ReplicationSettings
 from hashrange_node.storage import keyspace
 from hashrange_node.storage.engine import Engine, EngineBusy
@@ -113,8 +114,8 @@ class Driver:
         self.applier = Applier(self)
         self._dirty: list[Group] = []
         self._writing: deque[tuple[int, Persisting]] = deque()
-        self._appended: deque[tuple[int, list[tuple[Group, int]]]] = deque()
-        self._floor = 0
+        self._use: LogUse[int] = LogUse()
+        self._unopened: Container[int] = ()
         self._blocked: tuple[list[Any], Persisting] | None = None
         self._outbox: dict[int, list[tuple[int, Message]]] = {}
         self._scheduled = self._turning = False
@@ -150,6 +151,13 @@ class Driver:
         self.applier.forget(group)
         self._lose(group)
         self.active.pop(group, None)
+
+    def void(self, group_id: int) -> None:
+        """What the log has of a group is of no more use; the next sync makes that durable."""
+        try:
+            self.log.append([truncate(group_id, 1, 0)])
+        except LogError as error:
+            self.report(f"the entries of partition {group_id} stay in the log", error)
 
     def configured(self, group: Group) -> None:
         """The membership of a group has changed."""
@@ -298,7 +306,7 @@ class Driver:
                 for group in dirty:
                     group.touched = False
                     if not group.dropped and not group.installing and not group.damaged:
-                        self._collect(group, records, persisting)
+                        self._collect_safely(group, records, persisting)
                 if persisting:
                     self._append(records, persisting)
                 if self._outbox:
@@ -308,6 +316,15 @@ class Driver:
             self._turning = False
         if self._dirty and not self._scheduled and self._blocked is None and not self._writing:
             self._schedule()
+
+    def _collect_safely(self, group: Group, records: list[Any], persisting: Persisting) -> None:
+        try:
+            self._collect(group, records, persisting)
+        except LogError as error:
+            # An old entry that a follower lacks cannot be read back: it gets a snapshot instead.
+            self.report(f"the log of partition {group.id} has entries that cannot be read", error)
+            group.storage.compact(group.applied_index, group.applied_term)
+            self.touch(group)
 
     def _collect(self, group: Group, records: list[Any], persisting: Persisting) -> None:
         """Take what a group's core has to be done. Its order is that of `Ready`."""
@@ -363,7 +380,9 @@ class Driver:
                 group = self.groups.get(record[0])
                 if record[4] in ENTRY_KINDS and group is not None and not group.alone:
                     group.starts[record[1]] = start
-        self._appended.append((position, [(group, group.core.log.saved) for group, _, _ in persisting]))
+        for group, _, _ in persisting:
+            self._use.note(group.id, group.core.log.saved)
+        self._use.grown(position)
         self._writing.append((position, persisting))
         self.log.sync(position, self._durable)
 
@@ -504,14 +523,20 @@ class Driver:
         if group.alone:
             storage.install(group.applied_index, group.applied_term)
             return
-        starts: list[int] = []
-        if self.log.readable:
-            starts = [group.starts.pop(entry.index, -1) for entry in entries]
-        if -1 in starts or entries[0].index > storage.last_index() + 1:
-            storage.install(group.applied_index, group.applied_term)  # written while the group was alone
+        storage.applied = group.applied_index
+        if not self.log.readable:
+            known = 0 if entries[0].index <= storage.last_index() + 1 else -1
+            starts: list[int] = []
         else:
-            storage.append(entries, starts)
-            storage.applied = group.applied_index
+            starts = [group.starts.pop(entry.index, -1) for entry in entries]
+            # Those that a replay found have their place in the storage already.
+            known = sum(1 for start in starts if start < 0)
+            if -1 in starts[known:] or (known and entries[known - 1].index > storage.last_index()):
+                known = -1
+        if known < 0:  # written while the group was alone: nobody needed to know where
+            storage.install(group.applied_index, group.applied_term)
+        elif known < len(entries):
+            storage.append(entries[known:], starts[known:])
 
     def _answer_reads(self, group: Group) -> None:
         waiting: list[tuple[int, Callable[[ApiError | None], None]]] = []
@@ -532,7 +557,8 @@ class Driver:
             group.installing = False
             if group.dropped:
                 return
-            records: list[Any] = [truncate(group.id, group.applied_index + 1, group.core.term)]
+            # All that came before is void: it must not come back below the snapshot at a replay.
+            records: list[Any] = [truncate(group.id, 1, group.core.term)]
             for entry in work.entries:
                 payload = entry.payload if entry.payload is not None else b""
                 records.append((group.id, entry.index, entry.term, payload, LOG_KINDS[entry.kind]))
@@ -567,10 +593,7 @@ class Driver:
 
         What is not applied is needed, and what a follower that is behind lacks, up to `retention_bytes`.
         """
-        appended = self._appended
-        while appended and all(_settled(group, index) for group, index in appended[0][1]):
-            self._floor = appended.popleft()[0]
-        floor = self._floor
+        floor = self._use.floor(self._settled)
         if not self.log.readable:
             return floor
         oldest = self.log.position - self.settings.retention_bytes
@@ -581,6 +604,21 @@ class Driver:
                 if storage.first_index() <= behind <= storage.last_index():
                     floor = min(floor, max(oldest, storage.start_of(behind)))
         return floor
+
+    def _settled(self, group_id: int, index: int) -> bool:
+        """Whether a group needs nothing of the log up to an index: applied, replaced, or gone."""
+        group = self.groups.get(group_id)
+        if group is None:
+            return group_id not in self._unopened
+        return group.applied_index >= index or group.core.log.last_index < index
+
+    def recovered(self, position: int, last: dict[int, int], unopened: Container[int]) -> None:
+        """The log has been replayed up to `position`; `last` are the last entries of groups that are to be opened.
+
+        `unopened` holds those that have not been opened yet: nobody knows what of their entries is needed.
+        """
+        self._use = LogUse(position, last.items())
+        self._unopened = unopened
 
     def log_removed(self) -> None:
         """The log has removed segments: forget where their entries were."""
@@ -593,8 +631,3 @@ class Driver:
             done(value)
         except Exception as error:
             self.report("answering a write failed", error)
-
-
-def _settled(group: Group, index: int) -> bool:
-    """Whether a group needs nothing of the log up to an index: applied, replaced, or gone."""
-    return group.dropped or group.applied_index >= index or group.core.log.last_index < index

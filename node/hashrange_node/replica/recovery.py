@@ -9,7 +9,7 @@ learnt from the next leader.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from time import sleep
 
 from hashrange.model import record as records
@@ -21,6 +21,7 @@ from hashrange_node.raft.messages import CONFIG, DATA, NOOP, Entry, HardState
 from hashrange_node.replica.driver import Driver
 from hashrange_node.replica.effects import KeyRange, Mutation, decode
 from hashrange_node.replica.group import Group
+from hashrange_node.replica.group_log import GroupLog
 from hashrange_node.replica.place import Place
 from hashrange_node.replica.split import split_mutations
 from hashrange_node.storage import keyspace
@@ -35,21 +36,18 @@ RAFT_KINDS = {log_format.ENTRY: DATA, log_format.NOOP: NOOP, log_format.CONFIG: 
 
 @dataclass(slots=True)
 class Recovered:
-    """What is known of a group before it is opened: its state, and its log above what is applied.
-
-    `positions` say where the record of each entry starts in the log.
-    """
+    """What is known of a group before it is opened: its state, and its log (None: nothing of it was replayed)."""
 
     group: Group
-    entries: list[Entry] = field(default_factory=list)
-    positions: list[int] = field(default_factory=list)
+    storage: GroupLog | None = None
 
 
 class Recovery:
     """One replay. `found` has every group that engine or log know, by id.
 
     `standalone`: every group here has one member, also those without a stored configuration.
-    `pause(seconds)` is called while the engine does not keep up.
+    `make_log(group)` makes the log of a group that is not alone. `pause(seconds)` is called while the engine does not
+    keep up.
     """
 
     def __init__(
@@ -60,15 +58,18 @@ class Recovery:
         *,
         standalone: bool,
         observe_stamp: Callable[[int], None],
+        make_log: Callable[[int], GroupLog],
         pause: Callable[[float], None] = sleep,
     ) -> None:
         self.found: dict[int, Recovered] = {}
         self.applied = 0
+        self.position = 0
         self._driver = driver
         self._log = log
         self._engine = engine
         self._standalone = standalone
         self._observe = observe_stamp
+        self._make_log = make_log
         self._pause = pause
         self._mutations: list[Mutation] = []
         self._touched: set[Group] = set()
@@ -86,17 +87,16 @@ class Recovery:
                 if entry.term >= group.hard_state.term:
                     group.hard_state = HardState(entry.term, entry.index)
                     group.unsaved = True
-            elif kind == log_format.TRUNCATE:
-                self._truncate(recovered, entry.index)
+            elif not self._alone(group):
+                if recovered.storage is None:
+                    recovered.storage = self._make_log(group.id)
+                recovered.storage.replay(entry, log_format.start_of(position, entry.payload))
             elif entry.index > group.applied_index and kind in RAFT_KINDS:
                 raft = Entry(entry.index, entry.term, RAFT_KINDS[kind], entry.payload, len(entry.payload))
-                if self._alone(group):
-                    self._apply(group, raft)
-                    if progress is not None and not self._mutations:
-                        progress(self.applied)
-                else:
-                    start = position - log_format.HEADER_SIZE - len(entry.payload)
-                    self._keep(recovered, raft, start)
+                self._apply(group, raft)
+                if progress is not None and not self._mutations:
+                    progress(self.applied)
+            self.position = position
         self._write([])
 
     def _group(self, group_id: int) -> Recovered:
@@ -111,20 +111,6 @@ class Recovery:
         if configuration is None:
             return self._standalone
         return configuration == Configuration.of([group.replica_id])
-
-    @staticmethod
-    def _truncate(recovered: Recovered, index: int) -> None:
-        while recovered.entries and recovered.entries[-1].index >= index:
-            recovered.entries.pop()
-            recovered.positions.pop()
-
-    def _keep(self, recovered: Recovered, entry: Entry, position: int) -> None:
-        self._truncate(recovered, entry.index)
-        expected = recovered.entries[-1].index + 1 if recovered.entries else recovered.group.applied_index + 1
-        if entry.index == expected:
-            recovered.entries.append(entry)
-            recovered.positions.append(position)
-        # Else it lies behind a snapshot that was installed and is not in the engine: the state is older.
 
     def _apply(self, group: Group, entry: Entry) -> None:
         """Apply an entry of a group that is alone."""
