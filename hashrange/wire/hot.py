@@ -27,18 +27,24 @@ _READ_ITEM: int = rpc.READ_ITEM
 _WRITE_ITEM: int = rpc.WRITE_ITEM
 _WRITE_RESULT: int = rpc.ANSWER_WRITE_RESULT
 
-# type, then (tag, value) of partition, epoch, consistent, and tag and length of the key
-_READ = Struct("<BBQBQBBBB")
-# type, then (tag, value) of partition, epoch, kind, returns, want_old_on_failure, item_size, session, sequence
-_WRITE = Struct("<BBQBQBBBBBBBIBQBQ")
-# type, then (tag, value) of old_size, new_size
-_RESULT = Struct("<BBIBI")
+# Neighbouring single bytes are packed as one number: fewer fields make a faster struct.
+# type and tag; partition; tag; epoch; tag, consistent, tag and length of the key
+_READ = Struct("<HQBQI")
+# type and tag; partition; tag; epoch; tag, kind, tag, returns; tag, want_old_on_failure; tag, item_size; tag, session;
+# tag, sequence; tag of the key
+_WRITE = Struct("<HQBQIHBIBQBQB")
+# type and tag; old_size; tag; new_size
+_RESULT = Struct("<HIBI")
 _READ_SIZE = _READ.size
 _WRITE_SIZE = _WRITE.size
 _RESULT_SIZE = _RESULT.size
+_READ_HEAD = _READ_ITEM | 0x0900
+_WRITE_HEAD = _WRITE_ITEM | 0x0900
+_RESULT_HEAD = _WRITE_RESULT | 0x0D00
 
 _KEY, _ITEM, _KEY_ITEM, _CONDITION, _UPDATE = 0x4A, 0x52, 0x5A, 0x62, 0x6A
-_KEY_TAG, _ITEM_TAG, _KEY_ITEM_TAG, _CONDITION_TAG, _UPDATE_TAG = b"\x4a", b"\x52", b"\x5a", b"\x62", b"\x6a"
+_ITEM_TAG, _KEY_ITEM_TAG, _CONDITION_TAG, _UPDATE_TAG = b"\x52", b"\x5a", b"\x62", b"\x6a"
+_WRITE_TAGS = (0x11, 0x35, 0x39, 0x41, _KEY)
 _CODE_TAG, _VALUES_TAG = b"\x0a", b"\x12"
 _PROGRAMS_KEPT = 4_096
 
@@ -47,20 +53,22 @@ def encode_read_item(message: wire.ReadItem) -> bytes:
     """Type and message."""
     key = message.key
     size = len(key)
-    head = (message.partition, 0x11, message.epoch, 0x18, message.consistent, 0x22)
+    flag = 0x220118 if message.consistent else 0x220018
     if size < 128:
-        return _READ.pack(_READ_ITEM, 0x09, *head, size) + key
-    return _READ.pack(_READ_ITEM, 0x09, *head, 0)[:-1] + length_prefix(size) + key
+        return _READ.pack(_READ_HEAD, message.partition, 0x11, message.epoch, flag | size << 24) + key
+    head = _READ.pack(_READ_HEAD, message.partition, 0x11, message.epoch, flag)
+    return head[:-1] + length_prefix(size) + key
 
 
 def decode_read_item(data: bytes) -> wire.ReadItem | None:
     """The message, or None if it is laid out in another way."""
     if len(data) < _READ_SIZE:
         return None
-    _, tag1, partition, tag2, epoch, tag3, consistent, tag4, size = _READ.unpack_from(data)
-    if tag1 == 0x09 and tag2 == 0x11 and tag3 == 0x18 and tag4 == 0x22 and consistent < 2:
-        if len(data) == _READ_SIZE + size and size < 128:
-            return wire.ReadItem(partition, epoch, data[_READ_SIZE:], consistent == 1)
+    head, partition, tag, epoch, rest = _READ.unpack_from(data)
+    if head == _READ_HEAD and tag == 0x11 and rest & 0xFFFEFF == 0x220018:
+        size = rest >> 24
+        if size < 128 and len(data) == _READ_SIZE + size:
+            return wire.ReadItem(partition, epoch, data[_READ_SIZE:], rest & 0x100 != 0)
     return None
 
 
@@ -73,28 +81,14 @@ def encode_write_item(message: wire.WriteItem) -> bytes | None:
     key = message.key
     parts = [
         _WRITE.pack(
-            _WRITE_ITEM,
-            0x09,
-            message.partition,
-            0x11,
-            message.epoch,
-            0x18,
-            message.kind,
-            0x20,
-            message.returns,
-            0x28,
-            message.want_old_on_failure,
-            0x35,
-            message.item_size,
-            0x39,
-            session,
-            0x41,
-            sequence,
+            _WRITE_HEAD, message.partition, 0x11, message.epoch,
+            0x200018 | message.kind << 8 | message.returns << 24,
+            0x128 if message.want_old_on_failure else 0x28, 0x35, message.item_size,
+            0x39, session, 0x41, sequence, _KEY,
         ),
-        _KEY_TAG,
         length_prefix(len(key)),
         key,
-    ]
+    ]  # fmt: skip
     item = message.item_json
     if item:
         parts += (_ITEM_TAG, length_prefix(len(item)), item)
@@ -115,43 +109,47 @@ def decode_write_item(data: bytes) -> wire.WriteItem | None:
     end = len(data)
     if end < _WRITE_SIZE:
         return None
-    (_, tag1, partition, tag2, epoch, tag3, kind, tag4, returns, tag5, want_old, tag6, item_size, tag7, session,
-     tag8, sequence) = _WRITE.unpack_from(data)  # fmt: skip
-    if (tag1, tag2, tag3, tag4, tag5, tag6, tag7, tag8) != (0x09, 0x11, 0x18, 0x20, 0x28, 0x35, 0x39, 0x41):
+    head, partition, tag1, epoch, numbers, flag, tag2, item_size, tag3, session, tag4, sequence, tag5 = (
+        _WRITE.unpack_from(data)
+    )
+    if head != _WRITE_HEAD or (tag1, tag2, tag3, tag4, tag5) != _WRITE_TAGS:
         return None
-    if kind > 127 or returns > 127 or want_old > 1:
+    if numbers & 0x80FF80FF != 0x200018 or flag & 0xFEFF != 0x28:
         return None
-    message = wire.WriteItem(partition, epoch, kind, b"")
-    message.returns = returns
-    message.want_old_on_failure = want_old == 1
-    message.item_size = item_size
-    message.request_id = (session, sequence)
-    at = _WRITE_SIZE
     try:
+        key, at = _bytes_at(data, _WRITE_SIZE)
+        message = wire.WriteItem(partition, epoch, numbers >> 8 & 127, key)
+        message.returns = numbers >> 24
+        message.want_old_on_failure = flag == 0x128
+        message.item_size = item_size
+        message.request_id = (session, sequence)
+        if at < end and data[at] == _ITEM:
+            message.item_json, at = _bytes_at(data, at + 1)
         while at < end:
             tag = data[at]
             if tag & 7 != 2:  # a field without a length: none of those that follow here
                 return None
-            size = data[at + 1]
-            if size < 128:
-                at += 2
-            else:
-                size, at = read_length(data, at + 1)
-            stop = at + size
-            if stop > end or not _set_part(message, tag, data[at:stop]):
+            part, at = _bytes_at(data, at + 1)
+            if not _set_part(message, tag, part):
                 return None
-            at = stop
     except IndexError:
         return None
-    return message
+    return message if at == end else None
+
+
+def _bytes_at(data: bytes, at: int) -> tuple[bytes, int]:
+    """Bytes behind their length, and the offset after them, which may be beyond the end."""
+    size = data[at]
+    if size < 128:
+        at += 1
+    else:
+        size, at = read_length(data, at)
+    stop = at + size
+    return data[at:stop], stop
 
 
 def _set_part(message: wire.WriteItem, tag: int, part: bytes) -> bool:
-    if tag == _KEY:
-        message.key = part
-    elif tag == _ITEM:
-        message.item_json = part
-    elif tag == _KEY_ITEM:
+    if tag == _KEY_ITEM:
         message.key_item = orjson.loads(part)
     elif tag == _CONDITION:
         message.condition = decode_condition(pb.Program.FromString(part))
@@ -164,7 +162,7 @@ def _set_part(message: wire.WriteItem, tag: int, part: bytes) -> bool:
 
 def encode_write_result(result: wire.WriteResult) -> bytes:
     """Type and answer."""
-    head = _RESULT.pack(_WRITE_RESULT, 0x0D, result.old_size, 0x15, result.new_size)
+    head = _RESULT.pack(_RESULT_HEAD, result.old_size, 0x15, result.new_size)
     attributes = result.attributes
     if attributes is not None:
         head += b"\x1a" + length_prefix(len(attributes)) + attributes
@@ -180,8 +178,8 @@ def decode_write_result(data: bytes) -> wire.WriteResult | None:
     """The answer, or None if it is laid out in another way or has more than the sizes."""
     if len(data) != _RESULT_SIZE:
         return None
-    _, tag1, old_size, tag2, new_size = _RESULT.unpack(data)
-    if tag1 != 0x0D or tag2 != 0x15:
+    head, old_size, tag, new_size = _RESULT.unpack(data)
+    if head != _RESULT_HEAD or tag != 0x15:
         return None
     return wire.WriteResult(old_size, new_size)
 

@@ -35,10 +35,12 @@ _APPEND_REPLY_FORM = Struct(
 )  # index, round, rejected, hint_index, hint_term, needs_snapshot
 _HEARTBEAT_FORM = Struct("<BQBBBIBIBQ BQBQBB")  # commit, round, quiesce
 _HEARTBEAT_REPLY_FORM = Struct("<BQBBBIBIBQ BQHB")  # round, quiesced
+_SINGLE = Struct("<HBIH")  # tag and length of the sizes, one size, tag of the data
 _APPEND_TAGS = (0x09, 0x10, 0x1D, 0x25, 0x29, 0x31, 0x39, 0x41, 0x51)
 _APPEND_REPLY_TAGS = (0x09, 0x10, 0x1D, 0x25, 0x29, 0x31, 0x51, 0x58, 0x61, 0x69, 0x70)
 _HEARTBEAT_TAGS = (0x09, 0x10, 0x1D, 0x25, 0x29, 0x41, 0x51, 0x78)
 _HEARTBEAT_REPLY_TAGS = (0x09, 0x10, 0x1D, 0x25, 0x29, 0x51, 0x0180)
+_SINGLE_SIZE = _SINGLE.size
 _KIND_OFFSET = 10
 """Where the kind is in those forms: behind the group and its own tag."""
 
@@ -164,6 +166,15 @@ def _payload(payload: Any) -> bytes:
 
 def _encode_entries(entries: Sequence[raft.Entry], term: int) -> bytes:
     """The entries of an Append of `term`: sizes and payloads, terms and kinds only when one is special."""
+    if len(entries) == 1:
+        entry = entries[0]
+        payload = entry.payload
+        if payload.__class__ is not bytes:
+            payload = _payload(payload)
+        if not entry.kind and entry.term == term:
+            size = len(payload)
+            single: bytes = _SINGLE.pack(_SIZES, 4, size, _DATA) + length_prefix(size) + payload
+            return single
     special = False
     payloads: list[bytes] = []
     for entry in entries:
@@ -203,7 +214,21 @@ def _decode_append(data: bytes, at: int, stop: int) -> tuple[int, Any] | None:
 
 
 def _decode_entries(data: bytes, at: int, stop: int, index: int, term: int) -> list[raft.Entry] | None:
-    """The entries at [at, stop), behind the entry at `index`; None if they are laid out in another way."""
+    """The entries at [at, stop), behind the entry at `index`; None if they are laid out in another way.
+
+    One plain entry, the common case where writes are few, is recognised as a whole.
+    """
+    if stop - at > _SINGLE_SIZE:
+        sizes_tag, sizes_length, size, data_tag = _SINGLE.unpack_from(data, at)
+        if sizes_tag == _SIZES and sizes_length == 4 and data_tag == _DATA:
+            prefix = length_prefix(size)
+            start = at + _SINGLE_SIZE + len(prefix)
+            if start + size == stop and data.startswith(prefix, at + _SINGLE_SIZE):
+                return [raft.Entry(index + 1, term, raft.DATA, data[start:stop], size)]
+    return _decode_run(data, at, stop, index, term)
+
+
+def _decode_run(data: bytes, at: int, stop: int, index: int, term: int) -> list[raft.Entry] | None:
     sizes: tuple[int, ...] = ()
     terms: tuple[int, ...] | None = None
     kinds: bytes = b""
