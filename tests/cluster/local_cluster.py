@@ -188,9 +188,20 @@ class LocalCluster:
         return asyncio.run(status.gather(self.layout()))
 
     def partitions(self, table: str | None = None) -> list[dict[str, Any]]:
-        """The partitions of the status, of all tables or of one, in order of their hash ranges."""
-        found = [each for each in self.status()["partitions"] if table is None or each["table"] == table]
+        """The partitions that serve, of all tables or of one, in order of their hash ranges."""
+        found = [
+            each
+            for each in self.view()["partitions"]
+            if (table is None or each["table"] == table) and not each.get("successors")
+        ]
         return sorted(found, key=lambda each: (each["table"] or "", each["hash_range"][0]))
+
+    def view(self) -> dict[str, Any]:
+        """The control plane's own view; raises AskError when there is none."""
+        found, note = asyncio.run(status.control_view(self.layout()))
+        if note:
+            raise AskError(note)
+        return found
 
     def leader_of(self, partition: int) -> int:
         """The node that leads a partition; waits for one."""
@@ -198,10 +209,29 @@ class LocalCluster:
             self.wait(
                 f"a leader of partition {partition}",
                 lambda: next(
-                    (each["leader"] for each in self.status()["partitions"] if each["id"] == partition), None
+                    (each["leader"] for each in self.view()["partitions"] if each["id"] == partition), None
                 ),
             )
         )
+
+    def behind(self, slack: int = 0) -> list[str]:
+        """What is not yet as it should be: partitions without a leader, replicas that are missing or behind."""
+        found = []
+        for each in self.partitions():
+            label = f"partition {each['id']}"
+            if each["leader"] is None:
+                found.append(f"{label} has no leader")
+            if len(each["replicas"]) != min(3, len({self.zone_of(n) for n in self.nodes()})):
+                found.append(f"{label} has {len(each['replicas'])} replicas")
+            for replica in each["replicas"]:
+                lacking = replica.get("behind", 0)
+                if replica.get("damaged") or replica.get("leaving") or not 0 <= lacking <= slack:
+                    found.append(f"{label}: replica {replica}")
+        return found
+
+    def endpoints(self) -> list[str]:
+        """Where clients connect; routers share one port."""
+        return [self.endpoint]
 
     def wait(self, what: str, condition: Callable[[], Any], timeout_s: float = 60.0) -> Any:
         """Wait until a condition is true, and return its value; raises TimeoutError naming it."""

@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import json
 import math
+import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
@@ -86,17 +87,19 @@ class Operation:
 
 
 class History:
-    """Records operations; writes them to `path` when given. Times come from `now`, in seconds."""
+    """Records operations, of several threads; writes them to `path` when given. `now` gives seconds."""
 
     def __init__(self, path: Path | None = None, now: Callable[[], float] = time.monotonic) -> None:
         self.operations: list[Operation] = []
+        self._lock = threading.Lock()
         self._now = now
         self._file: TextIOWrapper | None = path.open("w", encoding="utf-8") if path is not None else None
 
     def invoke(self, process: int, key: str, kind: str, value: Any = None, expected: Any = None) -> Operation:
         """Note that an operation is about to be sent."""
-        operation = Operation(len(self.operations), process, key, kind, self._now(), expected, value)
-        self.operations.append(operation)
+        with self._lock:
+            operation = Operation(len(self.operations), process, key, kind, self._now(), expected, value)
+            self.operations.append(operation)
         if self._file is not None:
             event: dict[str, Any] = {"event": "invoke", "id": operation.id, "process": process, "key": key}
             event["kind"] = kind
@@ -140,6 +143,7 @@ class History:
     def _write(self, event: dict[str, Any], at: float) -> None:
         assert self._file is not None
         event["time"] = round(at, 6)
+        # One call of a buffered writer: lines of two threads never mix.
         self._file.write(json.dumps(event) + "\n")
 
 

@@ -43,6 +43,10 @@ class Purses:
         await self._transfer(client, process, purse)
         return True
 
+    def names_in_use(self) -> list[str]:
+        """The purses that are operated on now."""
+        return list(self._open)
+
     async def _open_purse(self, client: ApiClient) -> None:
         await client.ready()
         name = f"{self._mark}p{len(self.all)}"

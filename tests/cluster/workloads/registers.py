@@ -57,6 +57,10 @@ class Registers:
         self._in_use += [self._new(True) for _ in range(COUNTERS)]
         self.all = {register.name: register for register in self._in_use}
 
+    def names_in_use(self) -> list[str]:
+        """The keys that are operated on now."""
+        return [register.name for register in self._in_use]
+
     def _new(self, counter: bool) -> Register:
         self._made += 1
         return Register(f"{self._mark}{'c' if counter else 'r'}{self._made}", counter)

@@ -1,0 +1,106 @@
+"""Comparing the replicas of every partition in the data directories of a stopped cluster.
+
+Independent of the cluster's own scrub: the engines are opened here and every key that replicas share is read.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from contextlib import closing
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import msgpack
+import orjson
+from hashrange_node.replica.ranges import PartitionRanges
+from hashrange_node.storage import keyspace
+from hashrange_node.storage.rocks import RocksEngine
+
+PLACEMENT_PREFIX = b"Cp"
+
+
+@dataclass
+class Comparison:
+    """`compared` counts replicas; `incomparable` are those that had not applied the same entries."""
+
+    compared: int = 0
+    incomparable: list[str] = field(default_factory=list)
+    different: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class _Replica:
+    node: int
+    applied: int
+    entries: int
+    digest: str
+
+
+def compare(data_directories: dict[int, Path]) -> Comparison:
+    """Compare all replicas of all partitions; `data_directories` by node id. Nothing may run on them."""
+    engines = {node: RocksEngine(path / "rocks") for node, path in sorted(data_directories.items())}
+    comparison = Comparison()
+    try:
+        for partition, placement in _placements(engines).items():
+            replicas = [
+                found
+                for place in placement["replicas"]
+                if place["node"] in engines
+                and (found := _replica(engines[place["node"]], place["node"], placement)) is not None
+            ]
+            _judge(partition, replicas, comparison)
+    finally:
+        for engine in engines.values():
+            engine.close()
+    return comparison
+
+
+def _placements(engines: dict[int, RocksEngine]) -> dict[int, dict[str, Any]]:
+    """The newest placement that any node knows of each partition that still serves; the control plane's too."""
+    newest: dict[int, dict[str, Any]] = {}
+    for engine in engines.values():
+        with closing(engine.view()) as view:
+            for _, value in view.scan(PLACEMENT_PREFIX, PLACEMENT_PREFIX + b"\xff" * 9):
+                placement = orjson.loads(value)
+                known = newest.get(placement["id"])
+                if known is None or placement["conf"] > known["conf"]:
+                    newest[placement["id"]] = placement
+    return {key: value for key, value in newest.items() if not value.get("successors")}
+
+
+def _replica(engine: RocksEngine, node: int, placement: dict[str, Any]) -> _Replica | None:
+    state = engine.get(keyspace.group_state(placement["id"]))
+    if state is None:
+        return None
+    applied = msgpack.unpackb(state, strict_map_key=False)[0]
+    ranges = PartitionRanges(placement["id"], placement["store"], placement["lo"], placement["hi"])
+    digest = hashlib.blake2b(digest_size=16)
+    entries = 0
+    with closing(engine.view()) as view:
+        for low, high in ranges.scrubbed:
+            for key, value in view.scan(low, high):
+                if ranges.owns(key):
+                    entries += 1
+                    digest.update(len(key).to_bytes(4, "big") + key + len(value).to_bytes(4, "big") + value)
+    return _Replica(node, applied, entries, digest.hexdigest())
+
+
+def _judge(partition: int, replicas: list[_Replica], comparison: Comparison) -> None:
+    by_index: dict[int, list[_Replica]] = {}
+    for replica in replicas:
+        by_index.setdefault(replica.applied, []).append(replica)
+    largest = max(by_index.values(), key=len, default=[])
+    for group in by_index.values():
+        if group is not largest:
+            comparison.incomparable += [
+                f"partition {partition} on node {each.node} had applied {each.applied}, others "
+                f"{largest[0].applied}"
+                for each in group
+            ]
+        if len({each.digest for each in group}) > 1:
+            told = ", ".join(f"node {each.node}: {each.entries} entries {each.digest[:8]}" for each in group)
+            comparison.different.append(
+                f"the replicas of partition {partition} differ at index {group[0].applied}: {told}"
+            )
+    comparison.compared += len(replicas)
