@@ -9,8 +9,22 @@ import argparse
 import sys
 import time
 import traceback
+from collections.abc import Callable
 
 from tests.sim.run import Plan, Simulation
+from tests.sim.sabotage import FAULTS, sabotaged
+
+PLANS: dict[str, Callable[[int], Plan]] = {
+    "mixed": Plan.of,
+    "ordinary": lambda seed: Plan(),
+    "contested": lambda seed: Plan.contested(),
+}
+
+
+def _options(arguments: argparse.Namespace) -> str:
+    chosen = [("--chaos", arguments.chaos), ("--kinds", arguments.kinds), ("--sabotage", arguments.sabotage)]
+    chosen.append(("--plan", arguments.plan if arguments.plan != "mixed" else ""))
+    return "".join(f" {name} {str(value)!r}" for name, value in chosen if value)
 
 
 def main() -> int:
@@ -21,9 +35,20 @@ def main() -> int:
     parser.add_argument("--seed", type=int, help="one seed alone")
     parser.add_argument("--trace", action="store_true", help="print every fault")
     parser.add_argument("--keep-going", action="store_true", help="go on after a failure")
-    parser.add_argument("--chaos", type=float, default=Plan().chaos_s, help="seconds of faults")
+    parser.add_argument("--chaos", type=float, default=0.0, help="seconds of faults")
+    parser.add_argument("--plan", choices=sorted(PLANS), default="mixed", help="what the runs are like")
     parser.add_argument("--kinds", default="", help="only these faults, separated by commas")
+    parser.add_argument("--sabotage", choices=sorted(FAULTS), help="take a rule out: runs must fail")
     arguments = parser.parse_args()
+    if arguments.sabotage is None:
+        return run_seeds(arguments)
+    arguments.kinds = arguments.kinds or ",".join(FAULTS[arguments.sabotage])
+    with sabotaged(arguments.sabotage):
+        return run_seeds(arguments)
+
+
+def run_seeds(arguments: argparse.Namespace) -> int:
+    """Run the seeds asked for; 1 when one fails."""
     seeds = (
         [arguments.seed]
         if arguments.seed is not None
@@ -33,7 +58,9 @@ def main() -> int:
     failed: list[int] = []
     totals = [0, 0, 0, 0]
     for number, seed in enumerate(seeds, 1):
-        plan = Plan(chaos_s=arguments.chaos, kinds=tuple(filter(None, arguments.kinds.split(","))))
+        plan = PLANS[arguments.plan](seed)
+        plan.chaos_s = arguments.chaos or plan.chaos_s
+        plan.kinds = tuple(filter(None, arguments.kinds.split(","))) or plan.kinds
         simulation = Simulation(seed, plan, tracing=arguments.trace)
         try:
             result = simulation.run()
@@ -45,7 +72,7 @@ def main() -> int:
             print(
                 f"seed {seed} fails at {simulation.world.now:.3f} s, faults {simulation.faults.kinds}:\n  {shown}"
             )
-            print(f"again: python -m tests.sim --seed {seed} --trace --chaos {arguments.chaos}")
+            print(f"again: python -m tests.sim --seed {seed} --trace{_options(arguments)}")
             if not arguments.keep_going:
                 break
             continue

@@ -1,6 +1,7 @@
 """The rules that no fault may break, checked while a cluster runs: a breach raises `Unsafe` with the rule's name.
 
 - election safety: one leader in a group and term;
+- one vote: a replica promises its vote to one candidate in a term, over all its lives;
 - leader completeness: a new leader has every entry that was ever applied anywhere;
 - log matching: entries of the same group, index and term are the same, whoever appends them;
 - state machine safety: nobody applies another entry at an index;
@@ -16,8 +17,11 @@ from typing import Any
 
 from hashrange_node.log.format import HARD_STATE, TRUNCATE, Entry
 from hashrange_node.node import Node
+from hashrange_node.raft import VoteReply, VoteRequest
 from hashrange_node.replica.group import Group
 from hashrange_node.storage import keyspace
+
+from hashrange.wire.cluster import RaftBatch
 
 
 class Unsafe(AssertionError):
@@ -38,7 +42,24 @@ class Checker:
         self.committed: dict[int, dict[int, int]] = {}
         self.entries: dict[tuple[int, int, int], tuple[int, int]] = {}
         self.states: dict[tuple[int, int], tuple[int, int]] = {}
+        self.votes: dict[tuple[int, int, int], int] = {}
         self.elections = 0
+
+    def sent(self, batch: RaftBatch) -> None:
+        """A node sends Raft messages."""
+        for group, message in batch.messages:
+            if isinstance(message, VoteReply) and message.granted and not message.pre:
+                candidate = message.to
+            elif isinstance(message, VoteRequest) and not message.pre:
+                candidate = message.sender
+            else:
+                continue
+            known = self.votes.setdefault((group, message.sender, message.term), candidate)
+            check(
+                known == candidate,
+                "one vote",
+                f"replica {message.sender} of group {group} votes for {known} and {candidate} in term {message.term}",
+            )
 
     def appended(self, node: int, entries: Sequence[Entry]) -> None:
         """A node has appended records to its log."""

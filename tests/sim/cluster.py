@@ -8,34 +8,48 @@ simulated.
 from __future__ import annotations
 
 import random
+from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 from hashrange_node.checkpoint import Checkpointer
 from hashrange_node.node import Node
+from hashrange_node.raft import Settings
 from hashrange_node.settings import NodeIdentity, ReplicationSettings
 
 from hashrange.model.table import TableSchema
 from hashrange.routing.map import PlacementMap
 from hashrange.routing.transport import RoutedTransport
 from hashrange.runtime.clock import StampClock
+from hashrange.runtime.rpc.identity import Identity
 from hashrange.wire.cluster import Placement, RaftBatch
 from tests.sim.checkers import Checker
 from tests.sim.disk import Disk, SimEngine, SimLog
 from tests.sim.events import Process, WallClock, World
 from tests.sim.network import Network, SimPeers, Weather
-from tests.sim.wire import carry
 
-ROUTER = 1000
+FIRST_ROUTER = 1001
 
 
 class Options:
     """How a cluster is built."""
 
-    def __init__(self, *, nodes: int = 3, drift: float = 0.02, checkpoint_bytes: int = 20_000) -> None:
+    def __init__(
+        self,
+        *,
+        nodes: int = 3,
+        routers: int = 2,
+        drift: float = 0.02,
+        checkpoint_bytes: int = 20_000,
+        raft: Settings | None = None,
+        weather: Weather | None = None,
+    ) -> None:
         self.nodes = nodes
+        self.routers = routers
         self.drift = drift
         self.checkpoint_bytes = checkpoint_bytes
-        self.settings = ReplicationSettings()
+        self.settings = ReplicationSettings(raft=raft) if raft is not None else ReplicationSettings()
+        self.weather = weather or Weather()
 
 
 class Machine:
@@ -71,7 +85,7 @@ class Machine:
         process = self.process = Process(world, f"node {self.id}", self.rate, self.wall)
         self.starts += 1
         self.seen = {}
-        self.peers = cluster.network.join(self.id, process, self)
+        self.peers = cluster.network.join(_identity(world, "node", self.id), process, self)
         self.log = SimLog(self.disk, process, self._fatal)
         self.log.observers.append(lambda entries: cluster.checker.appended(self.id, entries))
         self.node = Node(
@@ -167,7 +181,10 @@ class Machine:
 
     def look(self) -> None:
         """Let the checker look at the node."""
-        self.cluster.checker.look(self.id, self.node, self.seen)
+        cluster = self.cluster
+        cluster.checker.look(self.id, self.node, self.seen)
+        for watcher in list(cluster.watchers):
+            watcher(self)
 
 
 class RouterMachine:
@@ -177,7 +194,7 @@ class RouterMachine:
         world = cluster.world
         self.id = number
         process = self.process = Process(world, f"router {number}")
-        self.peers = cluster.network.join(number, process, self)
+        self.peers = cluster.network.join(_identity(world, "router", number), process, self)
         self.places = PlacementMap("az1", seeds=list(cluster.machines))
         for placement in cluster.placements:
             self.places.put(placement)
@@ -188,8 +205,9 @@ class RouterMachine:
             call_later=process.call_later,
             rng=random.Random(world.random.getrandbits(32)),
         )
-        self.peers.endpoint.on_up.append(lambda node, process_id, restarted: self.transport.node_up(node))
-        self.peers.endpoint.on_down.append(self.transport.node_down)
+        self.peers.listen(
+            lambda node, process_id, restarted: self.transport.node_up(node), self.transport.node_down
+        )
 
     def request(self, peer: Any, message: Any, done: Any) -> None:
         raise AssertionError("nobody asks a router")
@@ -212,19 +230,24 @@ class Cluster:
         self.fatals: list[tuple[int, str]] = []
         self.reported: list[tuple[int, str, BaseException]] = []
         self.tracing = False
-        self.network = Network(world, Weather(), carry)
+        self.watchers: list[Callable[[Machine], None]] = []
+        """Told of every event at a node."""
+        self.network = Network(world, replace(options.weather))
         self.placements = [
             _placement(part.id, part.lo, part.hi, document["TableName"])
             for part in self.schema.partitions.all
         ]
+        self.routers: dict[int, RouterMachine] = {}
         self.machines = {number: Machine(self, number) for number in range(1, options.nodes + 1)}
         world.after_event = self._after_event
+        self.network.on_raft = self.checker.sent
 
     def start(self) -> None:
-        """Start all machines and the router."""
+        """Start all machines and the routers."""
         for machine in self.machines.values():
             machine.start()
-        self.router = RouterMachine(self, ROUTER)
+        for number in range(FIRST_ROUTER, FIRST_ROUTER + self.options.routers):
+            self.routers[number] = RouterMachine(self, number)
 
     def open(self, machine: Machine) -> None:
         """What the composition of a node's program does at the start."""
@@ -243,6 +266,10 @@ class Cluster:
         owner = process.owner
         if owner is not None:
             owner.look()
+
+
+def _identity(world: World, kind: str, number: int) -> Identity:
+    return Identity(kind, number, "simulated", f"{number:032x}", world.random.getrandbits(63), f"az{number}")
 
 
 def _placement(partition: int, lo: int, hi: int, table: str) -> Placement:

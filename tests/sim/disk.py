@@ -8,18 +8,18 @@ last flush and, as RocksDB may have flushed on its own, any number of the batche
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 
 from hashrange_node.log.errors import LogFailed, LogFull, RecordGone
-from hashrange_node.log.format import Appendable, Entry
+from hashrange_node.log.format import HEADER_SIZE, Appendable, Entry
 from hashrange_node.storage.engine import EngineFull, KeyRange, Mutation
 from hashrange_node.storage.memory import MemoryEngine
 
 from tests.sim.events import Process, World
 
 SEGMENT_RECORDS = 50
-RECORD_OVERHEAD_BYTES = 56
 
 Batch = tuple[Sequence[Mutation], Sequence[KeyRange]]
 
@@ -30,7 +30,8 @@ class Disk:
     def __init__(self, world: World) -> None:
         self.world = world
         self.records: list[Entry] = []
-        self.first = 0
+        self.starts: list[int] = []
+        self.first = self.end = 0
         self.durable = 0
         self.flushed: dict[bytes, bytes] = {}
         self.journal: list[Batch] = []
@@ -40,17 +41,14 @@ class Disk:
         self.fails_syncs = False
         self.syncs = 0
 
-    @property
-    def end(self) -> int:
-        """The position after the last record."""
-        return self.first + len(self.records)
-
     def crash(self, power: bool) -> None:
         """The process has ended, or the power failed."""
         chance = self.world.random
         if power:
-            kept = chance.randint(self.durable, self.end)
-            del self.records[kept - self.first :]
+            synced = bisect_left(self.starts, self.durable)
+            kept = chance.randint(synced, len(self.records))
+            self.end = self.starts[kept] if kept < len(self.records) else self.end
+            del self.records[kept:], self.starts[kept:]
         self.durable = self.end  # recovery syncs what it found before it relies on it
         engine = MemoryEngine()
         engine.write(list(self.flushed.items()))
@@ -61,7 +59,7 @@ class Disk:
 
 
 class SimLog:
-    """Fulfils NodeLog on a `Disk`. A position is the number of records before it."""
+    """Fulfils NodeLog on a `Disk`. A position counts the bytes before it, headers included."""
 
     readable = True
 
@@ -87,6 +85,9 @@ class SimLog:
         ]
         disk.records += batch
         self._batch = len(batch)
+        for record in batch:
+            disk.starts.append(disk.end)
+            disk.end += HEADER_SIZE + len(record.payload)
         for observer in self.observers:
             observer(batch)
         return disk.end
@@ -128,14 +129,16 @@ class SimLog:
 
     def last_starts(self) -> list[int]:
         """The position of each record of the last batch."""
-        return list(range(self.disk.end - self._batch, self.disk.end))
+        starts = self.disk.starts
+        return starts[len(starts) - self._batch :]
 
     def read(self, position: int) -> Entry:
         """The record that starts at `position`."""
         disk = self.disk
-        if not disk.first <= position < disk.end:
+        number = bisect_left(disk.starts, position)
+        if number == len(disk.starts) or disk.starts[number] != position:
             raise RecordGone(position)
-        return disk.records[position - disk.first]
+        return disk.records[number]
 
     @property
     def first_position(self) -> int:
@@ -147,19 +150,19 @@ class SimLog:
 
     def replay(self) -> Iterator[tuple[int, Entry]]:
         """Every record kept."""
-        first = self.disk.first
-        yield from enumerate(list(self.disk.records), start=first + 1)
+        disk = self.disk
+        ends = [*disk.starts[1:], disk.end][: len(disk.records)]
+        yield from list(zip(ends, disk.records, strict=True))
 
     def remove_before(self, position: int) -> None:
         """Forget whole segments of records before `position`."""
         disk = self.disk
-        cut = min(position, disk.durable) // SEGMENT_RECORDS * SEGMENT_RECORDS
-        if cut > disk.first:
-            del disk.records[: cut - disk.first]
-            disk.first = cut
+        count = bisect_left(disk.starts, min(position, disk.durable)) // SEGMENT_RECORDS * SEGMENT_RECORDS
+        del disk.records[:count], disk.starts[:count]
+        disk.first = disk.starts[0] if disk.starts else disk.end
 
     def size_bytes(self) -> int:
-        return sum(RECORD_OVERHEAD_BYTES + len(record.payload) for record in self.disk.records)
+        return self.disk.end - self.disk.first
 
     def statistics(self) -> dict[str, float]:
         return {"records": float(self.disk.end), "syncs": float(self.disk.syncs)}

@@ -9,11 +9,12 @@ from __future__ import annotations
 import random
 from collections.abc import Callable
 
-from tests.sim.cluster import ROUTER, Cluster, Machine
+from tests.sim.cluster import Cluster, Machine
 
 KINDS = (
     "crash",
     "power",
+    "crash_voter",
     "pause",
     "stall",
     "isolate",
@@ -54,6 +55,7 @@ class Faults:
         self.stopped = True
         cluster = self.cluster
         cluster.trace("all is repaired")
+        cluster.watchers.clear()
         cluster.network.weather.lost = cluster.network.weather.overtaken = 0.0
         for machine in cluster.machines.values():
             machine.disk.slow_s = 0.0
@@ -98,6 +100,9 @@ class Faults:
     def _ids(self) -> list[int]:
         return list(self.cluster.machines)
 
+    def _router(self) -> int:
+        return self._rng.choice(list(self.cluster.routers))
+
     # ---- processes
 
     def _crash(self) -> None:
@@ -109,9 +114,9 @@ class Faults:
     def _kill(self, power: bool) -> None:
         victims = [self._machine()]
         chance = self._rng.random()
-        if chance < 0.15:
+        if chance < 0.25:
             victims = list(self.cluster.machines.values())
-        elif chance < 0.3:
+        elif chance < 0.4:
             victims = self._rng.sample(victims + list(self.cluster.machines.values()), 2)
         for machine in victims:
             if machine.up:
@@ -123,6 +128,32 @@ class Faults:
         if not machine.up:
             self.cluster.trace(f"node {machine.id} starts")
             machine.start()
+
+    def _crash_voter(self) -> None:
+        """Crash the next machine that votes for another, about when it does, and start it again at once."""
+        watchers = self.cluster.watchers
+        terms = {
+            (machine.id, group.id): group.core.term
+            for machine in self.cluster.machines.values()
+            if machine.up
+            for group in machine.node.driver.groups.values()
+        }
+
+        def watch(machine: Machine) -> None:
+            for group in machine.node.driver.groups.values():
+                core = group.core
+                if core.term > terms.get((machine.id, group.id), 0) and core.vote not in (0, core.id):
+                    watchers.remove(watch)
+                    self.cluster.world.after(self._rng.uniform(0, 0.02), lambda: self._strike(machine))
+                    return
+
+        watchers.append(watch)
+
+    def _strike(self, machine: Machine) -> None:
+        if machine.up and not self.stopped:
+            self.cluster.trace(f"node {machine.id} crashes when it votes")
+            machine.kill()
+            self._later(0.001, 0.05, lambda: self._restart(machine))
 
     def _pause(self) -> None:
         machine = self._machine()
@@ -147,12 +178,13 @@ class Faults:
         others = [other for other in self._ids() if other != number]
         ways = [way for other in others for way in ((number, other), (other, number))]
         if self._rng.random() < 0.3:
-            ways += [(number, ROUTER), (ROUTER, number)]
+            router = self._router()
+            ways += [(number, router), (router, number)]
         self._cut(ways, "isolated")
 
     def _one_way(self) -> None:
         number = self._machine().id
-        other = self._rng.choice([*(n for n in self._ids() if n != number), ROUTER])
+        other = self._rng.choice([*(n for n in self._ids() if n != number), self._router()])
         self._cut([(number, other) if self._rng.random() < 0.5 else (other, number)], "one way")
 
     def _ring(self) -> None:
@@ -161,18 +193,18 @@ class Faults:
         self._cut([(ids[0], ids[1]), (ids[1], ids[0])], "no link")
 
     def _router_cut(self) -> None:
-        number = self._machine().id
-        self._cut([(number, ROUTER), (ROUTER, number)], "router")
+        number, router = self._machine().id, self._router()
+        self._cut([(number, router), (router, number)], "router")
 
     def _reset(self) -> None:
         number = self._machine().id
-        other = self._rng.choice([*(n for n in self._ids() if n != number), ROUTER])
+        other = self._rng.choice([*(n for n in self._ids() if n != number), self._router()])
         self.cluster.trace(f"reset {number}-{other}")
         self.cluster.network.reset(number, other)
 
     def _slow_link(self) -> None:
         number = self._machine().id
-        other = self._rng.choice([*(n for n in self._ids() if n != number), ROUTER])
+        other = self._rng.choice([*(n for n in self._ids() if n != number), self._router()])
         way = self.cluster.network.direction(
             *((number, other) if self._rng.random() < 0.5 else (other, number))
         )
@@ -193,12 +225,16 @@ class Faults:
     # ---- disks and clocks
 
     def _slow_disk(self) -> None:
-        disk = self._machine().disk
-        disk.slow_s = self._rng.choice((0.02, 0.3, 2.0))
-        self.cluster.trace(f"slow disk: {disk.slow_s} s")
+        disks = [self._machine().disk]
+        if self._rng.random() < 0.3:
+            disks = [machine.disk for machine in self.cluster.machines.values()]
+        for disk in disks:
+            disk.slow_s = self._rng.choice((0.02, 0.3, 2.0))
+        self.cluster.trace(f"slow disks: {[disk.slow_s for disk in disks]} s")
 
         def undo() -> None:
-            disk.slow_s = 0.0
+            for disk in disks:
+                disk.slow_s = 0.0
 
         self._later(0.5, 4.0, undo)
 

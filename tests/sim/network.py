@@ -18,9 +18,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from hashrange.runtime.rpc.identity import Identity
 from hashrange.wire.cluster import RaftBatch
 from hashrange.wire.faults import Unreachable
 from tests.sim.events import Process, World
+from tests.sim.wire import carry, carry_reply
 
 HALF_OPEN_S = 3.0
 PING_S = 0.5
@@ -64,44 +66,47 @@ class Connection:
     def __init__(self, first: Endpoint, second: Endpoint) -> None:
         self.ends = (first, second)
         self.closed_at: float | None = None
+        self.died: Endpoint | None = None
+        """Whose process ended: what it had sent before still arrives."""
         self.pending: dict[int, tuple[Endpoint, int, Done, Any]] = {}
         self.held: list[tuple[Endpoint, Endpoint, Callable[[], None]]] = []
+        self.on_closed: list[tuple[Endpoint, Callable[[], None]]] = []
 
 
 class Endpoint:
     """One process on the network. `identity` is what it says of itself."""
 
-    def __init__(self, network: Network, number: int, process: Process, handler: Handler) -> None:
+    def __init__(self, network: Network, identity: Identity, process: Process, handler: Handler) -> None:
         self.network = network
-        self.id = number
+        self.identity = identity
+        self.id = identity.id
         self.process = process
         self.handler = handler
         self.on_up: list[Callable[[int, int, bool], None]] = []
         self.on_down: list[Callable[[int], None]] = []
         self.known: dict[int, int] = {}
-        self.process_id = network.world.random.getrandbits(63)
 
 
 class Network:
     """All endpoints and the state of the links between them."""
 
-    def __init__(self, world: World, weather: Weather, carry: Callable[[Any], Any]) -> None:
+    def __init__(self, world: World, weather: Weather) -> None:
         self.world = world
         self.weather = weather
-        self.carry = carry
-        """What becomes of a message or an answer on the wire: another object with the same contents."""
         self.endpoints: dict[int, Endpoint] = {}
         self.directions: dict[tuple[int, int], Direction] = {}
         self.connections: dict[tuple[int, int], Connection] = {}
         self.silent_since: dict[tuple[int, int], float] = {}
-        self.trace: Callable[[str], None] = lambda text: None
+        self.on_raft: Callable[[RaftBatch], None] = lambda batch: None
+        """Told of all Raft messages that are sent."""
         self._requests = 0
 
     # ---- endpoints
 
-    def join(self, number: int, process: Process, handler: Handler) -> SimPeers:
-        """A process comes onto the network in the place of an earlier one of that number."""
-        endpoint = self.endpoints[number] = Endpoint(self, number, process, handler)
+    def join(self, identity: Identity, process: Process, handler: Handler) -> SimPeers:
+        """A process comes onto the network in the place of an earlier one of that id."""
+        number = identity.id
+        endpoint = self.endpoints[number] = Endpoint(self, identity, process, handler)
         for other in self.endpoints:
             self._reconnect_soon(number, other)
         return SimPeers(endpoint)
@@ -109,6 +114,9 @@ class Network:
     def gone(self, number: int) -> None:
         """The process of that number was killed."""
         for pair in [pair for pair in self.connections if number in pair]:
+            connection = self.connections[pair]
+            first, second = connection.ends
+            connection.died = first if first.id == number else second
             self._close(pair)
 
     def stopped(self, number: int) -> None:
@@ -190,17 +198,22 @@ class Network:
             return
         connection.closed_at = self.world.now
         connection.held.clear()
-        noticed = self.world.now + self._delay(*pair)
-        for request in connection.pending.values():
-            asker, number, done, timer = request
-            timer.cancel()
-            self.world.at(noticed, _answer(done, Unreachable(number, sent=True)), asker.process)
-        connection.pending.clear()
+        arrivals = [self.direction(*way).last_arrival for way in (pair, pair[::-1])]
+        noticed = max(self.world.now, *arrivals) + self._delay(*pair)
+        self.world.at(noticed, lambda: self._fail_pending(connection))
+        for end, callback in connection.on_closed:
+            self.world.at(noticed, callback, end.process)
         for end, other in (connection.ends, connection.ends[::-1]):
             self.silent_since.setdefault((end.id, other.id), self.world.now)
             for listener in end.on_down:
                 self.world.at(noticed, _told(listener, other.id), end.process)
         self._reconnect_soon(*pair)
+
+    def _fail_pending(self, connection: Connection) -> None:
+        pending, connection.pending = connection.pending, {}
+        for asker, number, done, timer in pending.values():
+            timer.cancel()
+            self.world.after(0, _answer(done, Unreachable(number, sent=True)), asker.process)
 
     def _reconnect_soon(self, a: int, b: int) -> None:
         if a != b and _pair(a, b) not in self.connections:
@@ -220,11 +233,13 @@ class Network:
         for end, other in ((first, second), (second, first)):
             self.silent_since.pop((end.id, other.id), None)
             known = end.known.get(other.id)
-            end.known[other.id] = other.process_id
-            restarted = known is not None and known != other.process_id
+            end.known[other.id] = other.identity.process
+            restarted = known is not None and known != other.identity.process
             for listener in end.on_up:
                 self.world.after(
-                    self._delay(a, b), _told(listener, other.id, other.process_id, restarted), end.process
+                    self._delay(a, b),
+                    _told(listener, other.id, other.identity.process, restarted),
+                    end.process,
                 )
         return connection
 
@@ -248,7 +263,8 @@ class Network:
             arrival += self.world.random.uniform(0, self.weather.overtaken_s)
 
         def arrive() -> None:
-            if connection.closed_at is not None and connection.closed_at <= arrival:
+            closed_at = connection.closed_at
+            if closed_at is not None and closed_at <= arrival and connection.died is not origin:
                 return
             if way.cut_since is not None and way.cut_since <= arrival:
                 connection.held.append((origin, target, deliver))
@@ -270,12 +286,12 @@ class Network:
         number = self._requests
         timer = asker.process.call_later(timeout_s, lambda: self._expired(connection, number))
         connection.pending[number] = (asker, to, done, timer)
-        carried = self.carry(message)
+        carried = carry(message)
         peer = SimPeer(connection, target, asker)
 
         def answered(answer: Any) -> None:
             if target.process.alive and connection.closed_at is None:
-                sent = self.carry(answer)
+                sent = carry_reply(message, answer)
                 self._send(connection, target, asker, lambda: self._reply(connection, number, sent))
 
         deliver = lambda: target.handler.request(peer, carried, _once(answered))  # noqa: E731
@@ -295,15 +311,17 @@ class Network:
 
     def cast(self, sender: Endpoint, to: int, message: Any) -> None:
         """Tell another endpoint something, perhaps in vain."""
+        is_raft = isinstance(message, RaftBatch)
+        if is_raft:
+            self.on_raft(message)
         connection = self._connect(sender.id, to)
         chance = self.world.random.random
         if connection is None or chance() < self.weather.lost:
             return
         target = _other(connection, sender)
         peer = SimPeer(connection, target, sender)
-        is_raft = isinstance(message, RaftBatch)
         for _ in range(2 if is_raft and chance() < self.weather.doubled else 1):
-            carried = self.carry(message)
+            carried = carry(message)
             self._send(
                 connection,
                 sender,
@@ -320,16 +338,22 @@ class SimPeer:
         self._connection = connection
         self._here = here
         self._there = there
-        self.identity = there.id
+        self.identity = there.identity
 
     @property
     def closed(self) -> bool:
         return self._connection.closed_at is not None
 
+    def on_closed(self, callback: Callable[[], None]) -> None:
+        if self.closed:
+            self._here.process.call_soon(callback)
+        else:
+            self._connection.on_closed.append((self._here, callback))
+
     def cast(self, message: Any) -> None:
         if not self.closed and self._here.process.alive:
             network = self._here.network
-            carried = network.carry(message)
+            carried = carry(message)
             there = self._there
             back = SimPeer(self._connection, there, self._here)
             network._send(self._connection, self._here, there, lambda: there.handler.cast(back, carried))
@@ -340,6 +364,10 @@ class SimPeers:
 
     def __init__(self, endpoint: Endpoint) -> None:
         self.endpoint = endpoint
+
+    def listen(self, on_up: Callable[[int, int, bool], None], on_down: Callable[[int], None]) -> None:
+        self.endpoint.on_up.append(on_up)
+        self.endpoint.on_down.append(on_down)
 
     def request(self, node: int, message: Any, done: Done, timeout_s: float = 10.0) -> None:
         here = self.endpoint

@@ -12,12 +12,15 @@ import random
 from dataclasses import dataclass, field
 from typing import Any
 
+from hashrange_node.raft import Settings
+
 from tests.cluster.histories.history import History
 from tests.cluster.histories.linear import check_history
 from tests.sim.checkers import Unsafe, check, digest
 from tests.sim.cluster import Cluster, Options
 from tests.sim.events import World
 from tests.sim.faults import Faults
+from tests.sim.network import Weather
 from tests.sim.workload import Clients, Messages, table_document
 
 ELECTION_S = 10.0
@@ -31,16 +34,27 @@ class Dead(AssertionError):
 
 @dataclass
 class Plan:
-    """What a run does, in seconds and counts."""
+    """What a run does, in seconds and counts; `clients` at each router."""
 
     chaos_s: float = 20.0
-    clients: int = 4
+    clients: int = 2
     pause_s: float = 0.3
     registers: int = 3
     counters: int = 1
     fault_interval_s: float = 1.5
     kinds: tuple[str, ...] = ()
     options: Options = field(default_factory=Options)
+
+    @classmethod
+    def of(cls, seed: int) -> Plan:
+        """The ordinary plan; for every fifth seed one with short timeouts and slow links: contested elections."""
+        return cls.contested() if seed % 5 == 4 else cls()
+
+    @classmethod
+    def contested(cls) -> Plan:
+        """Elections take about as long as timeouts."""
+        raft = Settings(election_ticks=4, heartbeat_ticks=1, lease_ticks=3)
+        return cls(options=Options(raft=raft, weather=Weather(delay_s=(0.005, 0.06))))
 
 
 @dataclass
@@ -61,17 +75,16 @@ class Simulation:
 
     def __init__(self, seed: int, plan: Plan | None = None, tracing: bool = False) -> None:
         self.seed = seed
-        self.plan = plan or Plan()
+        self.plan = plan or Plan.of(seed)
         self.world = World(seed)
         self.rng = random.Random(seed ^ 0x5EED)
         self.cluster = Cluster(self.world, self.plan.options, table_document(1))
         self.cluster.tracing = tracing
-        self.cluster.network.trace = self.cluster.trace
         self.history = History(now=lambda: self.world.now)
         self.faults = Faults(
             self.cluster, self.rng, kinds=self.plan.kinds, interval_s=self.plan.fault_interval_s
         )
-        self.clients: Clients
+        self.clients: list[Clients] = []
 
     def run(self) -> Result:
         """Do it all."""
@@ -79,8 +92,9 @@ class Simulation:
         self.faults.start()
         self.world.run(self.world.now + self.plan.chaos_s)
         self.faults.stop()
-        self.clients.stopped = True
-        self._until(lambda: self.clients.open == 0, SETTLE_S, "every operation is answered")
+        for clients in self.clients:
+            clients.stopped = True
+        self._until(lambda: not self._open(), SETTLE_S, "every operation is answered")
         self._until(self._settled, SETTLE_S, "every group has a leader and all replicas have caught up")
         self._read_everything()
         self._check_end()
@@ -97,21 +111,27 @@ class Simulation:
 
     def _begin(self) -> None:
         self.cluster.start()
-        plan, router = self.plan, self.cluster.router
+        plan = self.plan
         self.registers = [f"r{number}" for number in range(plan.registers)]
         self.counters = [f"c{number}" for number in range(plan.counters)]
-        self.clients = Clients(
-            router.process,
-            router,
-            Messages(self.cluster.schema),
-            self.history,
-            self.rng,
-            registers=self.registers,
-            counters=self.counters,
-            pause_s=plan.pause_s,
-        )
-        self.clients.start(plan.clients)
+        for number, router in enumerate(self.cluster.routers.values()):
+            clients = Clients(
+                router.process,
+                router,
+                Messages(self.cluster.schema),
+                self.history,
+                self.rng,
+                registers=self.registers,
+                counters=self.counters,
+                pause_s=plan.pause_s,
+                numbers=range(number * plan.clients, (number + 1) * plan.clients),
+            )
+            self.clients.append(clients)
+            clients.start()
         self._until(self._elected, ELECTION_S, "every group elects a leader at the start")
+
+    def _open(self) -> int:
+        return sum(clients.open for clients in self.clients)
 
     def _until(self, holds: Any, within_s: float, what: str) -> None:
         """Run until something holds; `Dead` if it takes too long."""
@@ -129,11 +149,11 @@ class Simulation:
                 for group in machine.node.driver.groups.values():
                     core = group.core
                     lines.append(
-                        f"node {machine.id} group {group.id} {core.role_name.value} term {core.term} "
+                        f"node {machine.id} group {group.id} {core.leadership().role.value} term {core.term} "
                         f"leader {core.leader} last {core.log.last_index} commit {core.log.commit} "
                         f"applied {core.log.applied} serving {group.serving} quiesced {core.quiesced}"
                     )
-        lines.append(f"open operations: {self.clients.open}")
+        lines.append(f"open operations: {self._open()}")
         return "\n  ".join(["", *lines])
 
     def _serving(self, partition: int) -> Any:
@@ -163,8 +183,8 @@ class Simulation:
     def _read_everything(self) -> None:
         """The last word on every key."""
         for key in [*self.registers, *self.counters]:
-            operation = self.clients.invoke(FINAL_CLIENT, key, "read")
-            self._until(lambda: self.clients.open == 0, SETTLE_S, f"{key} is read")
+            operation = self.clients[0].invoke(FINAL_CLIENT, key, "read")
+            self._until(lambda: not self._open(), SETTLE_S, f"{key} is read")
             check(operation.outcome == "ok", "a healed cluster answers", operation.text())
 
     def _check_end(self) -> None:

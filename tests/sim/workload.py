@@ -97,7 +97,7 @@ def number_in(item_json: bytes) -> int | None:
 
 
 class Clients:
-    """All clients of one router."""
+    """All clients of one router; `numbers` tells them from those of others."""
 
     def __init__(
         self,
@@ -110,7 +110,7 @@ class Clients:
         registers: list[str],
         counters: list[str],
         pause_s: float,
-        first_value: int = 1,
+        numbers: range,
     ) -> None:
         self._process = process
         self._sender = sender
@@ -120,16 +120,17 @@ class Clients:
         self._registers = registers
         self._counters = counters
         self._pause_s = pause_s
-        self._next_value = first_value
+        self._numbers = numbers
+        self._next_value = numbers.start * 100_000 + 1
         self._seen: dict[str, int | None] = {}
         self.stopped = False
         self.open = 0
         self.answered = 0
         self.failures: dict[str, int] = {}
 
-    def start(self, count: int) -> None:
-        """Let so many clients begin."""
-        for number in range(count):
+    def start(self) -> None:
+        """Let them begin."""
+        for number in self._numbers:
             self._later(number)
 
     def _later(self, client: int) -> None:
