@@ -13,6 +13,8 @@ from hashrange_node.replica.install import Installer
 from hashrange_node.replica.ranges import PartitionRanges
 from hashrange_node.replica.staging import FileStaging, MemoryStaged, MemoryStaging, StagedDamaged
 from hashrange_node.storage import EngineBusy, EngineError, EngineFull, keyspace
+from hashrange_node.storage.flushmark import MARK_NAME
+from rocksdict import Checkpoint
 
 from tests.unit.engine_support import make_engine
 from tests.unit.snapshot_support import (
@@ -133,9 +135,10 @@ def test_a_real_engine_and_real_files_over_a_crash(tmp_path: Path):
     copies = []
     while not outcomes:
         loop.run(steps=2)
-        engine.flush()
         copy = tmp_path / f"copy{len(copies)}"
-        shutil.copytree(tmp_path / "db", copy / "db")
+        copy.mkdir()
+        Checkpoint(engine._db).create_checkpoint(str(copy / "db"))  # type: ignore[attr-defined]
+        shutil.copy(tmp_path / "db" / MARK_NAME, copy / "db")
         shutil.copytree(tmp_path / "snapshots", copy / "snapshots")
         copies.append(copy)
     assert outcomes == [None]

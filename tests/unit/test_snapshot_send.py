@@ -193,6 +193,22 @@ def test_more_streams_than_a_node_holds_are_refused_but_never_within_the_call():
     assert not pair.sender.busy
 
 
+def test_streams_of_two_leaders_never_mix():
+    old, new = Pair(), Pair()
+    new.receiver, new.delivered = old.receiver, old.delivered
+    streams = set()
+    for term, pair in ((4, old), (5, new)):
+        pair.engine.write(data_of(WHOLE, 3000, b"%d" % term))
+        pair.sender.start(pair.engine, WHOLE, b"s", install_message(5, term=term), 2, pair.outcomes.append)
+    for _ in range(200):
+        old.loop.run(steps=3)
+        new.loop.run(steps=3)
+    streams = {message.stream for pair in (old, new) for _, message, _ in pair.wire.sent}
+    assert len(streams) == 2
+    assert (old.outcomes, new.outcomes) == ([False], [True])
+    assert {value[:1] for value in old.staged_entries().values() if value} == {b"5", b"s"}
+
+
 def test_stopping_cancels_everything():
     pair = Pair()
     pair.engine.write(data_of(WHOLE, 3000))
