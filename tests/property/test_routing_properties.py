@@ -1,4 +1,4 @@
-"""Scans under splits: whatever comes between two messages, every key is seen exactly once."""
+"""Scans under splits see every key once; messages under faults are answered once, in time."""
 
 from __future__ import annotations
 
@@ -14,8 +14,19 @@ from hashrange_router.api.tables_quotas import Quotas
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from hashrange.errors import ApiError
 from hashrange.model.table_document import ACTIVE, revised
-from tests.unit.routing_support import Routing, hash_at
+from hashrange.routing.retry import outcome_unknown
+from hashrange.wire.cluster import ClusterCommand
+from hashrange.wire.faults import (
+    LeadershipLost,
+    NotLeader,
+    Overloaded,
+    RoutingError,
+    StaleRoute,
+    Unreachable,
+)
+from tests.unit.routing_support import Routing, hash_at, read, write
 
 DOCUMENT = plan_create(
     {
@@ -148,3 +159,82 @@ def test_every_hash_has_one_owner_whatever_splits(splits: list[Any], hashes: lis
             <= table.routing.peers.placements[p]["hi"]
         ]
         assert owners == [heir.partition]
+
+
+FAULTS: list[Any] = [
+    NotLeader(7, None),
+    NotLeader(7, 1),
+    NotLeader(7, 2),
+    NotLeader(7, 9),
+    StaleRoute(7, []),
+    LeadershipLost(7),
+    Unreachable(1, False),
+    Unreachable(1, True),
+    Overloaded("full"),
+    ApiError("ConditionalCheckFailedException", "no"),
+    "late",
+    None,
+]
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    plan=st.lists(st.sampled_from(FAULTS), max_size=60),
+    steps=st.lists(
+        st.tuples(st.sampled_from("rewqkcn"), st.floats(0, 1), st.integers(0, 3)), min_size=1, max_size=25
+    ),
+)
+def test_every_message_is_answered_once_and_in_time_whatever_happens(
+    plan: list[Any], steps: list[tuple[str, float, int]]
+) -> None:
+    """Nodes that fail, contradict one another, answer late or never; a partition that splits; silence."""
+    routing = Routing()
+    peers, time = routing.peers, routing.time
+    pending = list(plan)
+    uncertain: set[int] = set()
+
+    def request(node: int, message: Any, done: Any, timeout_s: float = 10.0) -> None:
+        assert id(message) not in uncertain, "sent again though its outcome was unknown"
+        fault = pending.pop() if pending else None
+        if node in peers.silent or fault == "late":
+            peers.held.append((node, message, done))
+            time.call_later(timeout_s, lambda: done(Unreachable(node, True)))
+            return
+        answer = fault if fault is not None else peers.answer(node, message)
+        if (
+            isinstance(answer, RoutingError)
+            and outcome_unknown(answer)
+            and isinstance(message, ClusterCommand)
+        ):
+            uncertain.add(id(message))
+        done(answer)
+
+    routing.transport._request = peers.request = request  # type: ignore[method-assign]
+    sent: list[tuple[float, list[Any], float, Any]] = []
+    for kind, pause, number in steps:
+        message: Any = None
+        if kind == "r":
+            message = read(number)
+        elif kind == "e":
+            message = read(number, consistent=False)
+        elif kind == "w":
+            message = write((1 << 63) + number)
+        elif kind == "q":
+            message = ClusterCommand("balance", {})
+        elif kind == "k":
+            peers.silent = {number}
+        elif kind == "c":
+            routing.transport.node_down(number) if number % 2 else routing.transport.node_up(number)
+        elif 7 in peers.placements and "successors" not in peers.placements[7]:
+            peers.split(7, 1 << 63, (8, 9))
+        if message is not None:
+            sent.append((time.now, routing.send(message), routing.transport.policy.deadline_s, message))
+        time.advance(pause)
+        for start, answers, deadline_s, _ in sent:
+            assert len(answers) <= 1
+            assert answers or time.now <= start + deadline_s + 1.0
+    time.advance(20.0)
+    for _, answers, _, _ in sent:
+        assert len(answers) == 1
+        assert not isinstance(answers[0], RoutingError), "faults are never shown to clients"
+    assert not routing.transport.waiting and time.timers == 0
