@@ -543,6 +543,7 @@ class Driver:
         reads, group.reads = group.reads, []
         for index, read in reads:
             if index <= group.applied_index:
+                group.asked.pop(read, None)
                 self.answer(read, None)
             else:
                 waiting.append((index, read))

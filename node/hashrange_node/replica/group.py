@@ -92,6 +92,7 @@ class Group:
         "alone",
         "applied_index",
         "applied_term",
+        "asked",
         "configuration",
         "core",
         "counts",
@@ -144,6 +145,8 @@ class Group:
         self.overlay: dict[bytes, tuple[int, bytes | None]] = {}
         self.pending: deque[Proposal] = deque()
         self.inflight: dict[tuple[int, int], Proposal] = {}
+        # Reads that wait for a quorum or for entries to be applied; `reads` are those a quorum has confirmed.
+        self.asked: dict[Callable[[ApiError | None], None], None] = {}
         self.reads: list[tuple[int, Callable[[ApiError | None], None]]] = []
         self.parked: list[Callable[[], None]] = []
         self.serving = self.led = self.alone = False
@@ -256,8 +259,9 @@ class Group:
             done, proposal.done = proposal.done, None
             if done is not None:
                 self.driver.answer(done, error or LeadershipLost(self.id))
-        reads, self.reads = self.reads, []
-        for _, read in reads:
+        asked, self.asked = self.asked, {}
+        self.reads = []
+        for read in asked:
             self.driver.answer(read, error or self.not_leader())
 
     def fail_waiting(self, error: ApiError) -> None:

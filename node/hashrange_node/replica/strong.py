@@ -52,6 +52,7 @@ class StrongReads:
         self.confirmed += 1
         refusal = group.core.read_index(ready)
         if refusal is None:
+            group.asked[ready] = None
             self._driver.wake_reads(group)
         elif refusal is Refusal.OVERLOADED:
             done(Overloaded(f"partition {group.id}: {refusal.value}"))
