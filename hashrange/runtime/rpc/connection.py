@@ -55,6 +55,9 @@ class Connection(asyncio.Protocol):
     def on_frame(self, kind: int, frame_id: int, body: bytes) -> None:
         """A frame has arrived. FrameError ends the connection."""
 
+    def on_room(self) -> None:
+        """What waited has been handed to the socket, which would take more."""
+
     def on_close(self, reason: str) -> None:
         """The connection has ended; called once."""
 
@@ -93,6 +96,8 @@ class Connection(asyncio.Protocol):
         self._queue.clear()
         self._queued_bytes = 0
         transport.write(data)
+        if not self._paused:
+            self.on_room()
 
     # ---- asyncio.Protocol
 
@@ -109,7 +114,10 @@ class Connection(asyncio.Protocol):
 
     def resume_writing(self) -> None:
         self._paused = False
-        self._flush()
+        if self._queue:
+            self._flush()
+        else:
+            self.on_room()
 
     def data_received(self, data: bytes) -> None:
         if self.muted:

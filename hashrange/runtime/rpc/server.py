@@ -128,9 +128,8 @@ class AcceptedConnection(Connection):
             self.reading_paused = True
             self.transport.pause_reading()
 
-    def resume_writing(self) -> None:
-        super().resume_writing()
-        if self.reading_paused and not self.closed and not self.full and self.transport is not None:
+    def on_room(self) -> None:
+        if self.reading_paused and not self.closed and self.transport is not None:
             self.reading_paused = False
             self.idle_ticks = 0
             self.transport.resume_reading()
