@@ -1,4 +1,8 @@
-"""Faults of the network: a leader or a zone cut off, one link cut, a router that cannot reach the leader."""
+"""Faults of the network: a leader or a zone cut off, one link cut, a router that cannot reach the leader.
+
+Most are made by the processes themselves, as `hashrange cluster cut` does. Those on network namespaces (`zones`) are
+made by the kernel, and can be in one direction only.
+"""
 
 from __future__ import annotations
 
@@ -77,3 +81,41 @@ def cut_router(scene: Scene) -> None:
     if late:
         scene.wrong.append(f"F8: {late} requests were not answered at all, not even with an error")
     scene.settle()
+
+
+def cut_zone_for_real(scene: Scene) -> None:
+    """F6N: as F6, by the kernel: packets of a leader's zone are lost in both directions, connections stay."""
+    assert scene.zones is not None
+    node = scene.busiest()
+    zone = scene.cluster.zone_of(node)
+    with scene.fault(f"F6N the network of {zone} is silent") as since:
+        scene.zones.cut(zone)
+        scene.pass_time(CUT_SHORT_S if scene.short else CUT_LONG_S)
+        scene.recovered(f"F6N {zone} silent", since, FAILOVER_S + 1)
+        scene.zones.heal()
+        scene.pass_time(1)
+        scene.recovered("F6N healed", since, judge=False)
+    scene.settle()
+
+
+def one_way(scene: Scene) -> None:
+    """F7N: loss in one direction: from the leader's zone, towards it, and a ring in which each sees a majority."""
+    assert scene.zones is not None
+    seconds = CUT_SHORT_S if scene.short else CUT_LONG_S
+    for what in ("from", "towards", "ring"):
+        zone = scene.cluster.zone_of(scene.busiest())
+        others = sorted({scene.cluster.zone_of(n) for n in scene.cluster.nodes()} - {zone})
+        with scene.fault(f"F7N loss in one direction: {what} {zone}") as since:
+            if what == "ring":
+                # Each zone is heard by the next one only.
+                ring = [zone, *others]
+                for place, source in enumerate(ring):
+                    scene.zones.drop(source, ring[(place + 2) % len(ring)])
+            for other in others if what != "ring" else ():
+                scene.zones.drop(*((zone, other) if what == "from" else (other, zone)))
+            scene.pass_time(seconds)
+            if what != "ring":
+                scene.recovered(f"F7N loss {what} {zone}", since, 2 * FAILOVER_S)
+            scene.zones.heal()
+            scene.recovered(f"F7N {what} healed", since, judge=False)
+        scene.settle()

@@ -8,6 +8,7 @@ import tempfile
 import time
 import traceback
 from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from tests.cluster.campaign.replicas import compare
 from tests.cluster.campaign.scene import Scene
 from tests.cluster.local_cluster import HASHRANGE, LocalCluster
 from tests.cluster.workloads.load import CREATE, TABLE, Load
+from tests.cluster.zones import Zones, ZonesUnavailableError
 
 SETTINGS = ("segment_mb=4", "scrub_interval_s=30")
 PARTITIONS = 4
@@ -28,13 +30,17 @@ Say = Callable[[str], None]
 
 @dataclass(frozen=True)
 class Fault:
-    """One fault of the campaign. `nodes` is the size of its cluster; `small_disks`: data on small file systems."""
+    """One fault of the campaign. `nodes` is the size of its cluster; `small_disks`: data on small file systems.
+
+    `zoned`: its zones are network namespaces.
+    """
 
     name: str
     schedule: Callable[[Scene], None]
     nodes: int = 3
     routers: int = 1
     small_disks: bool = False
+    zoned: bool = False
 
     @property
     def what(self) -> str:
@@ -56,7 +62,9 @@ FAULTS = {
         Fault("F4", processes.kill_at_sync),
         Fault("F5", processes.pause_leader),
         Fault("F6", network.cut_leader_zone),
+        Fault("F6N", network.cut_zone_for_real, zoned=True),
         Fault("F7", network.cut_one_link),
+        Fault("F7N", network.one_way, zoned=True),
         Fault("F8", network.cut_router, routers=2),
         Fault("F11", _full_disks, small_disks=True),
         Fault("F12", disks.slow_disk),
@@ -110,32 +118,37 @@ def play(fault: Fault, seed: int, options: Options) -> Outcome:
     def say(sentence: str) -> None:
         options.say(f"[{time.monotonic() - began:6.1f} s] {sentence}")
 
+    zones = Zones(3) if fault.zoned else None
     cluster = LocalCluster(
         directory / "cluster",
         nodes=fault.nodes,
         routers=fault.routers,
-        program=options.program,
+        program=options.program if zones is None else zones.program(),
         settings=SETTINGS,
         say=say,
     )
     small = SmallDisks(cluster, [1, 2, 3]) if fault.small_disks else None
-    try:
-        if small is not None:
-            small.mount()
-        _run(cluster, fault, seed, options, outcome, say, small)
-    except NotPossibleError as error:
-        outcome.left_out = str(error)
-    except Exception as error:
-        outcome.wrong.append(f"the run broke off: {error}\n{traceback.format_exc()}")
-    finally:
-        cluster.stop()
-        if small is not None:
-            small.unmount()
-        outcome.seconds = time.monotonic() - began
-        if outcome.wrong and options.keep:
-            outcome.notes.append(f"everything is kept in {directory}")
-        else:
-            shutil.rmtree(directory, ignore_errors=True)
+    with ExitStack() as after:
+        try:
+            if zones is not None:
+                zones.create()
+                after.callback(zones.destroy)
+                after.enter_context(zones.addressed())
+            if small is not None:
+                small.mount()
+                after.callback(small.unmount)
+            _run(cluster, fault, seed, options, outcome, say, small, zones)
+        except (NotPossibleError, ZonesUnavailableError) as error:
+            outcome.left_out = str(error)
+        except Exception as error:
+            outcome.wrong.append(f"the run broke off: {error}\n{traceback.format_exc()}")
+        finally:
+            cluster.stop()
+    outcome.seconds = time.monotonic() - began
+    if outcome.wrong and options.keep:
+        outcome.notes.append(f"everything is kept in {directory}")
+    else:
+        shutil.rmtree(directory, ignore_errors=True)
     return outcome
 
 
@@ -147,6 +160,7 @@ def _run(
     outcome: Outcome,
     say: Say,
     small: SmallDisks | None,
+    zones: Zones | None,
 ) -> None:
     cluster.start()
     say(f"the cluster is up at {cluster.endpoint}")
@@ -159,7 +173,7 @@ def _run(
         for each in cluster.partitions(TABLE)
     ]
     load.start(probed)
-    scene = Scene(cluster, load, random.Random(seed), say, options.short, outcome.wrong, outcome.notes)
+    scene = Scene(cluster, load, random.Random(seed), say, options.short, outcome.wrong, outcome.notes, zones)
     try:
         if not load.wait_writable(30):
             outcome.wrong.append("the table never took writes")

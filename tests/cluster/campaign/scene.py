@@ -12,6 +12,7 @@ from typing import Any
 from tests.cluster.local_cluster import LocalCluster
 from tests.cluster.workloads.load import TABLE, Load
 from tests.cluster.workloads.probes import Probe
+from tests.cluster.zones import Zones
 
 FAILOVER_S = 5.0
 """Time in which writes must succeed again after a leader or a zone was killed."""
@@ -33,6 +34,7 @@ class Scene:
     short: bool = True
     wrong: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+    zones: Zones | None = None
 
     def partitions(self) -> list[dict[str, Any]]:
         """The partitions of the table under load."""
@@ -81,6 +83,8 @@ class Scene:
 
     def settle(self) -> None:
         """Heal everything, start what is down, and wait until every partition is written and every replica there."""
+        if self.zones is not None:
+            self.zones.heal()
         self.cluster.heal()
         down = self.cluster.down()
         if down:
