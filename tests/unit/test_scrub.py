@@ -186,9 +186,14 @@ class Cluster:
             replica.scrubber.applied(replica.group, index, effects.scrub)
 
     def _handle(self, node: int, message: Any, done: Any) -> None:
-        scrubber = self.replicas[node - 11].scrubber
-        handler: Any = scrubber.on_report if isinstance(message, ScrubReport) else scrubber.on_damaged
-        handler(message, done)
+        replica = self.replicas[node - 11]
+        if isinstance(message, ScrubReport):
+            replica.scrubber.on_report(message, done)
+        else:
+            assert isinstance(message, ReplicaDamaged)
+            assert (message.partition, message.replica) == (7, replica.group.replica_id)
+            replica._damage(replica.group, message.reason)
+            done(None)
 
     @property
     def damaged(self) -> list[int]:
@@ -314,18 +319,14 @@ def test_groups_that_are_not_led_here_or_are_closed_are_not_scrubbed(change: dic
     assert cluster.slices == []
 
 
-def test_late_and_foreign_messages_do_nothing():
+def test_late_reports_do_nothing():
     cluster = Cluster(entries=10)
     answers: list[Any] = []
-    scrubber = cluster.replicas[1].scrubber
-    scrubber.on_report(ScrubReport(7, 3, 99, 1, 0, 0, ""), answers.append)
-    scrubber.on_damaged(ReplicaDamaged(8, 2, "no"), answers.append)
-    scrubber.on_damaged(ReplicaDamaged(7, 3, "no"), answers.append)
-    assert answers == [None, None, None]
+    cluster.replicas[1].scrubber.on_report(ScrubReport(7, 3, 99, 1, 0, 0, ""), answers.append)
+    assert answers == [None]
+    cluster.loop.run(until=190.0)
+    cluster.replicas[0].scrubber.on_report(ScrubReport(7, 3, 99, 1, 0, 0, "broken"), answers.append)
     assert cluster.damaged == []
-    scrubber.on_damaged(ReplicaDamaged(7, 2, "yes"), answers.append)
-    scrubber.on_damaged(ReplicaDamaged(7, 2, "again"), answers.append)
-    assert cluster.replicas[1].damaged == ["yes"]
 
 
 def test_a_stopped_scrubber_begins_nothing():

@@ -5,7 +5,8 @@ a view is taken then, and read piece by piece afterwards. One slice at a time is
 takes a small and steady share of it. What the leader misses (a replica that is down, an entry that is lost with its
 leader) is left out: the next pass comes.
 
-A replica found damaged is told so, and tells the control plane; this module only reports it (`damaged`).
+A replica that the leader finds damaged is told so with `ReplicaDamaged`, which the node answers as it does
+`damaged`: the replica takes part no longer, and its reports tell the control plane.
 """
 
 from __future__ import annotations
@@ -181,13 +182,6 @@ class Scrubber:
         if node is not None:
             # If it does not arrive, the next pass finds the same.
             self._peers.request(node, ReplicaDamaged(group.id, replica, reason), lambda answer: None)
-
-    def on_damaged(self, message: ReplicaDamaged, done: Callable[[Any], None]) -> None:
-        """The leader of a partition says that the replica here is damaged (a message of another node)."""
-        for group in self._groups():
-            if group.id == message.partition and group.replica_id == message.replica and not group.damaged:
-                self._damaged(group, message.reason)
-        done(None)
 
     # ---- at every replica
 
