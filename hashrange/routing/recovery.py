@@ -16,12 +16,13 @@ from hashrange.routing.retry import (
     RULES,
     final_error,
     hash_of,
+    is_fault,
     lies_within,
     may_repeat,
     outcome_unknown,
 )
 from hashrange.wire.cluster import CONTROL, Placement
-from hashrange.wire.faults import NotLeader, Overloaded, RoutingError, StaleRoute
+from hashrange.wire.faults import LeadershipLost, NotLeader, StaleRoute, Unreachable
 from hashrange.wire.messages import Done, ReadItem, ReadRange, WriteEntries
 
 if TYPE_CHECKING:
@@ -49,7 +50,7 @@ class Call:
         done = self.done
         if done is None:
             return
-        if isinstance(answer, RoutingError):
+        if isinstance(answer, ApiError) and is_fault(answer):
             if self.recovery is None:
                 assert self.node is not None
                 Recovery(self, self.partition(), self.node).failed(self.node, answer)
@@ -104,7 +105,7 @@ class Recovery:
         self.rule = RULES[call.message.__class__]
         self._tried: set[int] = set() if tried is None else {tried}
         self._rounds = 0
-        self._last: RoutingError | None = None
+        self._last: ApiError | None = None
         self._unknown = False
         self._attempt: _Attempt | None = None
         self._token: object | None = None
@@ -119,7 +120,7 @@ class Recovery:
         call = self.call
         if call.done is None:
             return
-        if not isinstance(answer, RoutingError):
+        if not isinstance(answer, ApiError) or not is_fault(answer):
             transport, partition = call.transport, self.partition
             if attempt is self._attempt and not self._any_replica():
                 transport.places.lead(partition, node)
@@ -129,7 +130,7 @@ class Recovery:
         elif attempt is self._attempt:
             self.failed(node, answer)
 
-    def failed(self, node: int, fault: RoutingError) -> None:
+    def failed(self, node: int, fault: ApiError) -> None:
         """The latest attempt has failed: learn from it, then go on or answer."""
         self._last = fault
         if self.rule.changes and outcome_unknown(fault):
@@ -145,7 +146,7 @@ class Recovery:
         elif isinstance(fault, StaleRoute):
             places.doubt_leader(self.partition, node)
             places.close(self.partition, cast(list[Placement], fault.successors))
-        elif isinstance(fault, Overloaded):
+        elif not isinstance(fault, LeadershipLost | Unreachable):  # it takes nothing for now
             if not self._any_replica():
                 self._tried.clear()
                 self._pause()

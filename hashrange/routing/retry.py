@@ -71,17 +71,26 @@ class RetryPolicy:
         return whole * (0.5 + chance / 2)
 
 
-def outcome_unknown(fault: RoutingError) -> bool:
+def is_fault(error: ApiError) -> bool:
+    """Whether an answer says that the message should be sent again, here or elsewhere.
+
+    A node that cannot take a message for now (a queue is full, its partition is being split) may also say so with
+    ServiceUnavailable: nothing was done.
+    """
+    return isinstance(error, RoutingError) or error.status == 503
+
+
+def outcome_unknown(fault: ApiError) -> bool:
     """Whether the message may have been carried out all the same."""
     return isinstance(fault, LeadershipLost) or (isinstance(fault, Unreachable) and fault.sent)
 
 
-def may_repeat(rule: Rule, fault: RoutingError) -> bool:
+def may_repeat(rule: Rule, fault: ApiError) -> bool:
     """Whether a message may be sent again after this fault."""
     return rule.repeatable or not outcome_unknown(fault)
 
 
-def final_error(where: str, fault: RoutingError | None, unknown: bool) -> ApiError:
+def final_error(where: str, fault: ApiError | None, unknown: bool) -> ApiError:
     """What the sender is told when no attempt is left: 500 if a change may have been made, else 503."""
     reason = _reason(fault)
     if unknown:
@@ -89,7 +98,7 @@ def final_error(where: str, fault: RoutingError | None, unknown: bool) -> ApiErr
     return unavailable(f"The service is temporarily unavailable: {where} {reason}")
 
 
-def _reason(fault: RoutingError | None) -> str:
+def _reason(fault: ApiError | None) -> str:
     if isinstance(fault, NotLeader):
         return "has no leader: a majority of its replicas cannot be reached"
     if isinstance(fault, Unreachable):
@@ -100,6 +109,8 @@ def _reason(fault: RoutingError | None) -> str:
         return "is not served by the nodes that should have it"
     if isinstance(fault, Overloaded):
         return f"takes no more for now: {fault.fields['what'] if fault.fields else 'overloaded'}"
+    if fault is not None:
+        return f"takes no more for now: {fault.message}"
     return "is not known to any node that could be asked"
 
 

@@ -14,7 +14,7 @@ from hashrange_router.api.tables_quotas import Quotas
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hashrange.errors import ApiError
+from hashrange.errors import ApiError, unavailable
 from hashrange.model.table_document import ACTIVE, revised
 from hashrange.routing.retry import outcome_unknown
 from hashrange.wire.cluster import ClusterCommand
@@ -171,6 +171,7 @@ FAULTS: list[Any] = [
     Unreachable(1, False),
     Unreachable(1, True),
     Overloaded("full"),
+    unavailable("being split"),
     ApiError("ConditionalCheckFailedException", "no"),
     "late",
     None,

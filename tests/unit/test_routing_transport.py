@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from hashrange.errors import ApiError
+from hashrange.errors import ApiError, unavailable
 from hashrange.routing.map import HASH_MAX
 from hashrange.routing.retry import RULES, RetryPolicy, may_repeat
 from hashrange.wire import cluster
@@ -156,16 +156,26 @@ def test_who_waits_goes_on_as_soon_as_a_leader_is_known() -> None:
     assert not routing.transport.waiting
 
 
-def test_an_overloaded_leader_is_asked_again_after_a_pause_and_nobody_else() -> None:
+@pytest.mark.parametrize("fault", [Overloaded("the queue is full"), unavailable("being split")])
+def test_an_overloaded_leader_is_asked_again_after_a_pause_and_nobody_else(fault: ApiError) -> None:
     routing = Routing()
     routing.send(read())
     routing.nodes()
-    busy = [Overloaded("the queue is full")]
+    busy = [fault]
     routing.peers.override = lambda node, message: busy.pop() if busy else None
     answers = routing.send(write())
     assert answers == []
     routing.time.advance(0.05)
     assert len(answers) == 1 and routing.nodes() == [2, 2]
+
+
+def test_a_leader_that_stays_overloaded_says_why() -> None:
+    routing = Routing()
+    routing.peers.override = lambda node, message: unavailable("The partition is being split")
+    answers = routing.send(write())
+    routing.time.advance(6)
+    assert answers[0].status == 503 and "being split" in answers[0].message
+    assert "partition 7 of table T" in answers[0].message
 
 
 def test_a_silent_leader_is_not_waited_for() -> None:
