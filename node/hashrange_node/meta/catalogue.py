@@ -134,6 +134,13 @@ class Catalogue:
         self._take(self._stored())
         copied = self.engine.get(records.COPIED)
         self.index = int(copied) if copied is not None and not self.member else self.group.applied_index
+        if self.clustered:
+            self.index = max(self.index, records.FIRST_INDEX)
+
+    def begin(self, entries: records.Entries) -> None:
+        """Take over the first state of a new cluster, which is in the engine already."""
+        self.index = records.FIRST_INDEX
+        self._apply(entries, 0)
 
     def reload(self) -> None:
         """A snapshot of group 0 was installed: take over what the engine has now, and tell of the differences."""
@@ -147,12 +154,15 @@ class Catalogue:
             return True
         if not update.full and update.after_index > self.index:
             return False
-        before, self.index = self.index, update.index
         entries = update.entries
         if update.full:
             kept = {key for key, _ in entries}
             entries = entries + [(key, None) for key, _ in self._stored() if key not in kept]
-        self.engine.write([*entries, (records.COPIED, str(self.index).encode())])
+        known, before = self.cluster, self.index
+        self.engine.write([*entries, (records.COPIED, str(update.index).encode())])
+        if known is None:
+            self.engine.flush()  # which cluster this directory belongs to is not to be forgotten
+        self.index = update.index
         self._apply(entries, before)
         return True
 

@@ -95,7 +95,11 @@ class Commands:
 
     def _drain(self, arguments: dict[str, Any], done: Done) -> None:
         record = self._node(arguments, "node")
-        self._set(record, DRAINING, retiring=False, done=done, message=self._leaving(record, "it stays idle"))
+        count, stuck = self._hosted(record)
+        message = f"{count - stuck} replicas move away from node {record['id']}, and all leaders"
+        if stuck:
+            message += f"; {stuck} stay, because there is no other node for them"
+        self._set(record, DRAINING, retiring=False, done=done, message=message)
 
     def _undrain(self, arguments: dict[str, Any], done: Done) -> None:
         record = self._node(arguments, "node")
@@ -109,25 +113,27 @@ class Commands:
         if record["state"] == REMOVED:
             done({"message": f"node {record['id']} is removed already", "node": record["id"]})
             return
-        message = self._leaving(record, "it is removed then")
+        count, stuck = self._hosted(record)
+        if stuck:
+            raise validation(
+                f"There is no other node for {stuck} replicas on node {record['id']}; add one first"
+            )
+        message = f"{count} replicas move away from node {record['id']}; it is removed then"
         self._set(record, DRAINING, retiring=True, done=done, message=message)
 
-    def _leaving(self, record: NodeRecord, then: str) -> str:
-        """What becomes of the replicas on a node; refused when there is no other node for them."""
+    def _hosted(self, record: NodeRecord) -> tuple[int, int]:
+        """How many replicas are on a node, and how many of them have nowhere to go."""
         if record["state"] == REMOVED:
             raise validation(f"Node {record['id']} was removed")
         catalogue = self._control.catalogue
         left = [n for n in catalogue.nodes.values() if n["state"] == UP and n["id"] != record["id"]]
-        count = 0
+        count = stuck = 0
         for placement in catalogue.placements.values():
             hosts = {r["node"] for r in placement["replicas"]}
             if record["id"] in hosts:
                 count += 1
-                if not any(n["id"] not in hosts for n in left):
-                    raise validation(
-                        f"There is no other node for the replicas on node {record['id']}; add one first"
-                    )
-        return f"{count} replicas move away from node {record['id']}; {then}"
+                stuck += not any(n["id"] not in hosts for n in left)
+        return count, stuck
 
     def _set(self, record: NodeRecord, state: str, *, retiring: bool, done: Done, message: str) -> None:
         after: NodeRecord = {**record, "state": state}

@@ -11,6 +11,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any, Protocol
 
+from hashrange.errors import unavailable
 from hashrange.wire.cluster import CatalogueUpdate, WatchCatalogue
 from hashrange.wire.messages import Done
 from hashrange_node.meta.catalogue import Catalogue
@@ -53,8 +54,10 @@ class CatalogueFeed:
 
     def watch(self, watcher: Watcher, message: WatchCatalogue, done: Done) -> None:
         """Tell a connection of everything after an index, now and from now on."""
+        if not self._catalogue.clustered:
+            done(unavailable("this node belongs to no cluster yet"))
+            return
         done(None)
-        self._watchers[watcher] = message.after_index
         watcher.cast(self._after(message.after_index))
         self._watchers[watcher] = self._catalogue.index
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from hashrange.model.table_document import TableDocument
 from hashrange.wire.cluster import CONTROL, CatalogueUpdate, NodeRecord, Placement
 from hashrange_node.meta import records
+from hashrange_node.meta.bootstrap import install_control
 from hashrange_node.meta.documents import partitions_of
 from hashrange_node.meta.placement import replica_on
 from hashrange_node.meta.work import Work
@@ -40,7 +41,7 @@ class LocalReplicas:
             return
         record = catalogue.nodes.get(self._node.identity.id)
         if record is not None:
-            self._identify(record)
+            self.identify(record)
         control = catalogue.placements.get(CONTROL)
         if control is not None:
             self._place_control(control)
@@ -79,7 +80,7 @@ class LocalReplicas:
     def registered(self, node: int, record: NodeRecord | None) -> None:
         """A node record was changed: if it is ours, we may learn our generation from it."""
         if node == self._node.identity.id and record is not None:
-            self._identify(record)
+            self.identify(record)
 
     def follow(self, update: CatalogueUpdate) -> bool:
         """An update of the catalogue arrived from another node; False when there is a gap before it.
@@ -95,7 +96,8 @@ class LocalReplicas:
                         self._leave_control()
         return catalogue.follow(update)
 
-    def _identify(self, record: NodeRecord) -> None:
+    def identify(self, record: NodeRecord) -> None:
+        """Take over the generation that this node's data directory has."""
         identity = self._node.identity
         if record["incarnation"] == self._incarnation and identity.generation != record["generation"]:
             identity.generation = record["generation"]
@@ -122,6 +124,8 @@ class LocalReplicas:
         mine = replica_on(placement, node.identity.id, node.identity.generation)
         if mine is not None and not mine.get("leaving") and not control.dropped:
             # The leader sends a snapshot: a replica without a configuration of its own cannot do anything else.
+            node.engine.write([install_control(node, mine["id"], ())])
+            node.engine.flush()
             node.groups.open_control({}, mine["id"])
             node.groups.place(control, placement)
 

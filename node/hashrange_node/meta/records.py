@@ -24,6 +24,9 @@ CLUSTER = CATALOGUE_PREFIX + b"c"
 COPIED = CATALOGUE_PREFIX + b"i"
 END = bytes((CATALOGUE_PREFIX[0] + 1,))
 
+FIRST_INDEX = 1
+"""What the first state of a cluster counts as: group 0's first entry, which changes nothing, has this index."""
+
 Entries = list[tuple[bytes, bytes | None]]
 
 
