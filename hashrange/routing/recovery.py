@@ -96,7 +96,18 @@ class _Attempt:
 class Recovery:
     """The attempts of one call beyond the simple case. `partition` is the one it goes to now."""
 
-    __slots__ = ("_attempt", "_last", "_rounds", "_token", "_tried", "_unknown", "call", "partition", "rule")
+    __slots__ = (
+        "_attempt",
+        "_last",
+        "_leaderless",
+        "_rounds",
+        "_token",
+        "_tried",
+        "_unknown",
+        "call",
+        "partition",
+        "rule",
+    )
 
     def __init__(self, call: Call, partition: int, tried: int | None) -> None:
         self.call = call
@@ -106,6 +117,7 @@ class Recovery:
         self._tried: set[int] = set() if tried is None else {tried}
         self._rounds = 0
         self._last: ApiError | None = None
+        self._leaderless: NotLeader | None = None
         self._unknown = False
         self._attempt: _Attempt | None = None
         self._token: object | None = None
@@ -141,6 +153,7 @@ class Recovery:
         places = self.call.transport.places
         if isinstance(fault, NotLeader):
             places.doubt_leader(self.partition, node)
+            self._leaderless = fault
             if fault.leader is not None and fault.leader not in self._tried:
                 places.lead(self.partition, fault.leader)
         elif isinstance(fault, StaleRoute):
@@ -195,7 +208,10 @@ class Recovery:
         transport = self.call.transport
         transport.counts.failed += 1
         self._forget_pause()
-        self.call.finish(final_error(transport.places.describe(self.partition), self._last, self._unknown))
+        fault = self._last
+        if self._leaderless is not None and isinstance(fault, Unreachable):
+            fault = self._leaderless  # says more than that one of the others is down
+        self.call.finish(final_error(transport.places.describe(self.partition), fault, self._unknown))
 
     def resume(self) -> None:
         """Go on after a pause, which may have been cut short."""

@@ -128,6 +128,15 @@ def test_without_a_leader_the_answer_comes_within_the_deadline_and_names_the_par
     assert not routing.transport.waiting
 
 
+def test_that_there_is_no_leader_says_more_than_that_a_node_is_down() -> None:
+    routing = Routing()
+    routing.peers.leaders[7] = None
+    routing.peers.down = {2, 3}
+    answers = routing.send(write())
+    routing.time.advance(6)
+    assert answers[0].status == 503 and "has no leader" in answers[0].message
+
+
 def test_a_write_whose_outcome_stays_unknown_ends_in_500() -> None:
     routing = Routing()
     routing.peers.override = lambda node, message: Unreachable(node, True)
