@@ -13,7 +13,7 @@ from hashrange.wire.cluster import CONTROL, Placement, RaftBatch
 from hashrange.wire.messages import Done
 from hashrange_node.raft.confchange import Configuration
 from hashrange_node.raft.core import RaftCore
-from hashrange_node.raft.messages import HardState, InstallSnapshot, Snapshot
+from hashrange_node.raft.messages import NO_REPLICA, HardState, InstallSnapshot, Snapshot
 from hashrange_node.raft.ready import Ready
 from hashrange_node.raft.settings import Rng
 from hashrange_node.raft.storage import InitialState
@@ -31,6 +31,8 @@ if TYPE_CHECKING:
     from hashrange_node.snapshots import Snapshots
 
 PARKED_MAX = 1_000
+VOLUNTEER_PAUSE_S = 0.03
+VOLUNTEER_TRIES = 30
 
 
 class Groups:
@@ -81,6 +83,8 @@ class Groups:
         group.nodes = dict(initial or {group.replica_id: self._node.identity.id})
         self._make_core(group, recovered)
         self.start(group)
+        if recovered is None and initial and group.replica_id == min(initial):
+            self._volunteer(group, VOLUNTEER_TRIES)
 
     def open(self, placement: Placement) -> Group | None:
         """The group of a partition that has a replica here; None when it has none."""
@@ -104,12 +108,27 @@ class Groups:
             else:
                 group.load(self._node.engine)
                 group.hard_state, group.unsaved = found.hard_state, True
+        created = False
         if group.configuration is None:
             created = placement["origin"] == "create" and replica_id in placement["initial"]
             group.configuration = Configuration.of(placement["initial"] if created else ())
         self.place(group, placement)
         self._make_core(group, recovered)
+        first = sorted(placement["initial"])
+        if recovered is None and created and replica_id == first[place.id % len(first)]:
+            self._volunteer(group, VOLUNTEER_TRIES)
         return group
+
+    def _volunteer(self, group: Group, left: int) -> None:
+        """Stand for election in a new group at once: its other members may not know of it yet, so again and again."""
+
+        def stand() -> None:
+            if left and not group.dropped and not self.stopped and group.core.leader == NO_REPLICA:
+                group.core.campaign()
+                self._driver.touch(group)
+                self._volunteer(group, left - 1)
+
+        self._node.scheduler.call_later(VOLUNTEER_PAUSE_S, stand)
 
     def open_child(self, group: Group) -> None:
         """Make the core of a group that a split has just brought into being here, or did before a restart."""
