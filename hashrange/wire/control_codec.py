@@ -37,6 +37,8 @@ _REPORT_SCALARS = (
     "term", "applied", "joint", "size_bytes", "reads_per_s", "writes_per_s", "damaged", "split_applied", "queued"
 )  # fmt: skip
 
+_REPORT_LISTS = ("voters", "learners")
+
 
 def _encode_change_table(message: wire.ChangeTable) -> bytes:
     part = pb.ChangeTable(name=message.name, partition_ids=message.partition_ids)
@@ -98,25 +100,18 @@ def _decode_node_report(data: bytes) -> cluster.NodeReport:
 
 
 def _group_of(part: Any) -> cluster.GroupReport:
-    return cluster.GroupReport(
-        part.partition,
-        part.replica,
-        part.role,
-        part.term,
-        part.applied,
-        list(part.voters),
-        list(part.learners),
-        part.joint,
-        dict(part.behind),
-        {space: (counts.entries, counts.size_bytes) for space, counts in part.counts.items()},
-        part.size_bytes,
-        part.reads_per_s,
-        part.writes_per_s,
-        part.damaged,
-        part.split_applied,
-        part.queued,
-        part.heat_at if part.HasField("heat_at") else None,
-    )
+    """Most groups are idle: only what was sent is looked at."""
+    group = cluster.GroupReport(0, 0, "", 0, 0)
+    for field, value in part.ListFields():
+        name = field.name
+        if name in _REPORT_LISTS:
+            value = list(value)
+        elif name == "behind":
+            value = dict(value)
+        elif name == "counts":
+            value = {space: (counts.entries, counts.size_bytes) for space, counts in value.items()}
+        setattr(group, name, value)
+    return group
 
 
 def _encode_catalogue_update(message: cluster.CatalogueUpdate) -> bytes:

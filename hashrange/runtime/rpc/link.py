@@ -205,10 +205,10 @@ class Link:
         self._connection = DialledConnection(self)
         return self._connection
 
-    def _failed(self, reason: str, pause_s: float | None = None) -> None:
+    def _failed(self, reason: str, pause_s: float | None = None, *, quiet: bool = False) -> None:
         """An attempt has failed, or a connection was lost: fail who waits, try again later."""
         self._connection = None
-        if self._failures == 0:
+        if self._failures == 0 and not quiet and not self._forgotten:
             log.info("a node cannot be reached", node=self.node, reason=reason)
         self._failures += 1
         waiting, self._waiting = self._waiting, []
@@ -242,8 +242,12 @@ class Link:
             self._heard_at = connection.heard_at
         self.up = None
         if was_up or connection.refused:
-            log.warning("a connection has ended", node=self.node, reason=reason)
-        self._failed(reason, REFUSED_PAUSE_S if connection.refused else None)
+            (log.info if self._forgotten else log.warning)(
+                "a connection has ended", node=self.node, reason=reason
+            )
+        self._failed(
+            reason, REFUSED_PAUSE_S if connection.refused else None, quiet=was_up or connection.refused
+        )
         if was_up:
             self.peers.announce_down(self.node)
 
