@@ -19,7 +19,7 @@ from hashrange_node.raft.settings import Rng
 from hashrange_node.raft.storage import InitialState
 from hashrange_node.replica.effects import Mutation
 from hashrange_node.replica.group import FIRST_REPLICA, Group
-from hashrange_node.replica.group_log import GroupLog, LogBudget
+from hashrange_node.replica.group_log import GroupLog, LogBudget, LogGap
 from hashrange_node.replica.place import Place
 from hashrange_node.replica.recovery import Recovered, Recovery, store
 from hashrange_node.replica.split import split_mutations
@@ -84,7 +84,7 @@ class Groups:
         self._make_core(group, recovered)
         self.start(group)
         if recovered is None and initial and group.replica_id == min(initial):
-            self._volunteer(group, VOLUNTEER_TRIES)
+            self.volunteer(group)
 
     def open(self, placement: Placement) -> Group | None:
         """The group of a partition that has a replica here; None when it has none."""
@@ -116,17 +116,17 @@ class Groups:
         self._make_core(group, recovered)
         first = sorted(placement["initial"])
         if recovered is None and created and replica_id == first[place.id % len(first)]:
-            self._volunteer(group, VOLUNTEER_TRIES)
+            self.volunteer(group)
         return group
 
-    def _volunteer(self, group: Group, left: int) -> None:
+    def volunteer(self, group: Group, left: int = VOLUNTEER_TRIES) -> None:
         """Stand for election in a new group at once: its other members may not know of it yet, so again and again."""
 
         def stand() -> None:
             if left and not group.dropped and not self.stopped and group.core.leader == NO_REPLICA:
                 group.core.campaign()
                 self._driver.touch(group)
-                self._volunteer(group, left - 1)
+                self.volunteer(group, left - 1)
 
         self._node.scheduler.call_later(VOLUNTEER_PAUSE_S, stand)
 
@@ -176,7 +176,7 @@ class Groups:
         if storage is None:
             storage = self.make_log(group.id, group.applied_index, group.applied_term)
         else:
-            storage.anchor(group.applied_index, group.applied_term)
+            storage = self._anchored(group, storage)
         group.storage = storage
         term = max(group.hard_state.term, group.applied_term, storage.term(storage.last_index()))
         if term > group.hard_state.term:
@@ -192,6 +192,20 @@ class Groups:
             self._settings.raft,
             self._driver.now_tick(),
         )
+
+    def _anchored(self, group: Group, storage: GroupLog) -> GroupLog:
+        """The replayed log of a group on top of what the engine has of it."""
+        applied, term = group.applied_index, group.applied_term
+        missing = storage.first_index() - 1 > applied
+        try:
+            storage.anchor(applied, term)
+        except LogGap as error:
+            if missing:
+                # What it acknowledged is not all there: it must not vote.
+                self.lost[group.id] = str(error)
+            # Else the engine has a snapshot, and a crash left the log as it was before: that is void.
+            storage.install(applied, term)
+        return storage
 
     def make_log(self, group_id: int, base_index: int = 0, base_term: int = 0) -> GroupLog:
         """The log of a group, for its core."""
@@ -306,6 +320,8 @@ class Groups:
 
     def serving(self, group: Group, serving: bool) -> None:
         """Requests that waited for a leader go on, here or elsewhere."""
+        if not serving and self.snapshots is not None:
+            self.snapshots.cancel(group)
         parked, group.parked = group.parked, []
         for resume in parked:
             self._node.scheduler.call_soon(resume)

@@ -223,8 +223,7 @@ class Node:
         self.replicas[child.id] = child
         self.groups.start(group)
         if led and not group.alone:
-            group.core.campaign()
-            self.driver.touch(group)
+            self.groups.volunteer(group)
 
     def close_replica(self, partition: int) -> None:
         """Take a partition out of service that was dropped, or moved elsewhere."""

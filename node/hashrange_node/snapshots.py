@@ -17,7 +17,7 @@ from hashrange_node.replica.install import Installer
 from hashrange_node.replica.ranges import PartitionRanges
 from hashrange_node.replica.slices import RunOffLoop
 from hashrange_node.replica.snapshot_receive import SnapshotReceiver
-from hashrange_node.replica.snapshot_send import SnapshotSender
+from hashrange_node.replica.snapshot_send import SnapshotSender, SnapshotStream
 from hashrange_node.replica.staging import Staging
 from hashrange_node.storage import keyspace
 
@@ -42,6 +42,7 @@ class Snapshots:
         self._staging = staging
         rate = node.settings.snapshot_bytes_per_s
         self.sender = SnapshotSender(node.peers, node.scheduler, rate, node.report)
+        self._streams: dict[int, dict[int, SnapshotStream]] = {}
         self.receiver = SnapshotReceiver(staging, monotonic)
         self.installer = Installer(node.engine, node.scheduler, run_off_loop, adopt=self._adopt)
         node.groups.snapshots = self
@@ -66,14 +67,20 @@ class Snapshots:
             self._node.scheduler.call_soon(lambda: self._report(group, message.to, False))
             return
         state = group.state_for(message.to)
-        self.sender.start(
-            self._node.engine,
-            ranges_of(group),
-            state,
-            message,
-            node,
-            lambda arrived: self._report(group, message.to, arrived),
+        streams = self._streams.setdefault(group.id, {})
+
+        def done(arrived: bool) -> None:
+            streams.pop(message.to, None)
+            self._report(group, message.to, arrived)
+
+        streams[message.to] = self.sender.start(
+            self._node.engine, ranges_of(group), state, message, node, done
         )
+
+    def cancel(self, group: Group) -> None:
+        """The group is led elsewhere now: its new leader sends what is needed."""
+        for stream in list(self._streams.pop(group.id, {}).values()):
+            stream.cancel()
 
     def _report(self, group: Group, replica: int, arrived: bool) -> None:
         if not group.dropped:

@@ -17,6 +17,7 @@ from typing import Any, Protocol
 
 from hashrange.errors import ApiError, internal, unavailable
 from hashrange.wire.cluster import RaftBatch
+from hashrange.wire.faults import LeadershipLost
 from hashrange_node.log.errors import LogError, LogFull
 from hashrange_node.log.format import CONFIG as LOG_CONFIG
 from hashrange_node.log.format import ENTRY as LOG_DATA
@@ -351,7 +352,10 @@ class Driver:
             if work.committed:
                 self.applier.add(group, work.committed)
             for read in work.reads:
-                group.reads.append((read.index, read.context))
+                # Not those that were answered when leadership was lost, in this turn or the one before.
+                if read.context in group.asked:
+                    group.reads.append((read.index, read.context))
+            if group.reads:
                 self._answer_reads(group)
 
     def _append(self, records: list[Any], persisting: Persisting) -> None:
@@ -395,7 +399,7 @@ class Driver:
         self.log_stalled = reason
         for group in list(self.groups.values()):
             if group.pending:
-                group.fail_waiting(internal(reason))
+                group.fail_waiting(internal(reason) if group.alone else LeadershipLost(group.id))
             if group.core.is_leader and not group.alone:
                 group.core.step_down()
         self.tell_idle()
