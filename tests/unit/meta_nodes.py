@@ -10,7 +10,10 @@ from hashrange_node.log.memory import MemoryLog
 from hashrange_node.meta.plane import ControlPlane
 from hashrange_node.meta.reconcile import ReconcileSettings
 from hashrange_node.node import Node
+from hashrange_node.raft_codec import RaftMessages
+from hashrange_node.replica.staging import MemoryStaging
 from hashrange_node.settings import NodeIdentity
+from hashrange_node.snapshots import Snapshots
 from hashrange_node.storage.memory import MemoryEngine
 from hashrange_router.api.tables_create import plan_create
 
@@ -19,11 +22,18 @@ from hashrange.routing.map import PlacementMap
 from hashrange.routing.transport import RoutedTransport
 from hashrange.runtime.clock import ManualClock, StampClock
 from hashrange.wire.cluster import RaftBatch, RegisterNode
-from hashrange.wire.faults import Unreachable
+from hashrange.wire.codec import Codec
+from hashrange.wire.faults import Unreachable, fault_from
 from hashrange.wire.messages import ChangeTable, WhenSettled
 
 DELAY_S = 0.002
+CODEC = Codec(RaftMessages())
 SETTINGS = ReconcileSettings(grace_s=20.0)
+
+
+def _run_now(work: Callable[[], None], done: Callable[[BaseException | None], None]) -> None:
+    work()
+    done(None)
 
 
 class World:
@@ -93,10 +103,11 @@ class Connection:
 
     def cast(self, message: Any) -> None:
         target = self._world.nodes[self._target]
+        data = CODEC.encode_cast(message)
 
         def arrive() -> None:
             if not self.closed and self._world.reaches(self._source, self._target):
-                target.plane.cast(self._source, message)
+                target.plane.cast(self._source, CODEC.decode_cast(data))
 
         self._world.later(DELAY_S, arrive)
 
@@ -110,20 +121,26 @@ class Peers:
     def request(self, node: int, message: Any, done: Callable[[Any], None], timeout_s: float = 10.0) -> None:
         world = self._world
         life = world.nodes[self._own].life
-        answered = False
+        given = False
 
         def answer(result: Any) -> None:
-            nonlocal answered
+            nonlocal given
             own = world.nodes[self._own]
-            if not answered and own.up and own.life == life:
-                answered = True
+            if not given and own.up and own.life == life:
+                given = True
                 done(result)
+
+        data = CODEC.encode_request(message)
+
+        def answered(result: Any) -> None:
+            reply = CODEC.decode_reply(CODEC.encode_reply(message, result))
+            if isinstance(reply, ApiError):
+                reply = fault_from(reply)
+            world.later(DELAY_S, lambda: answer(reply))
 
         def arrive() -> None:
             if world.reaches(self._own, node):
-                world.nodes[node].receive(
-                    self._own, message, lambda result: world.later(DELAY_S, lambda: answer(result))
-                )
+                world.nodes[node].receive(self._own, CODEC.decode_request(data), answered)
             else:
                 answer(Unreachable(node, False))
 
@@ -132,13 +149,15 @@ class Peers:
 
     def cast(self, node: int, message: Any) -> None:
         world = self._world
+        data = CODEC.encode_cast(message)
 
         def arrive() -> None:
             if world.reaches(self._own, node):
-                if message.__class__ is RaftBatch:
-                    world.nodes[node].node.on_raft(message)
+                received = CODEC.decode_cast(data)
+                if received.__class__ is RaftBatch:
+                    world.nodes[node].node.on_raft(received)
                 else:
-                    world.nodes[node].plane.cast(self._own, message)
+                    world.nodes[node].plane.cast(self._own, received)
 
         world.later(DELAY_S, arrive)
 
@@ -164,6 +183,7 @@ class TestNode:
         self.errors: list[tuple[str, BaseException]] = []
         self.clusters: list[str] = []
         self.engine = MemoryEngine()
+        self.staging = MemoryStaging()
         self.node: Node
         self.plane: ControlPlane
         world.nodes[id_] = self
@@ -176,6 +196,7 @@ class TestNode:
         self.stop()
         self.wipes += 1
         self.engine = MemoryEngine()
+        self.staging = MemoryStaging()
 
     def stop(self) -> None:
         self.up = False
@@ -199,6 +220,7 @@ class TestNode:
             identity=NodeIdentity(id=self.id, generation=0, az=self.az, standalone=False),
             peers=peers,
         )
+        self.snapshots = Snapshots(self.node, self.staging, _run_now, lambda: world.now)
         places = PlacementMap(self.az, self.id, seeds=[s for s in self.seeds if s != self.id])
         transport = RoutedTransport(
             places, peers, now=lambda: world.now, call_later=scheduler.call_later, rng=rng
@@ -222,6 +244,7 @@ class TestNode:
             lambda id_, placement: places.put(placement) if placement is not None else places.remove(id_)
         )
         self.plane.view.on_node.append(places.place_node)
+        self.snapshots.resume()
         self.node.recover()
         self.plane.start()
 

@@ -17,13 +17,10 @@ from hashrange_node.meta.bootstrap import install_control
 from hashrange_node.meta.documents import partitions_of
 from hashrange_node.meta.placement import replica_on
 from hashrange_node.meta.work import Work
-from hashrange_node.replica.ranges import PartitionRanges
-from hashrange_node.storage import keyspace
+from hashrange_node.replica.place import Place
 
 if TYPE_CHECKING:
     from hashrange_node.node import Node
-
-DELETE_STEP = 2_000
 
 
 class LocalReplicas:
@@ -70,10 +67,6 @@ class LocalReplicas:
         replica = self._node.replicas.get(partition)
         if replica is not None and (mine is None or mine["id"] != replica.group.replica_id):
             self._close(partition)
-            known = after or before
-            if known is not None:
-                self._destroy(known, replaced="successors" in known)
-            replica = None
         if after is not None and mine is not None and after["table"] in self._node.catalogue.documents:
             self._node.open_table(after["table"])
 
@@ -156,32 +149,7 @@ class LocalReplicas:
                 continue  # given out after what this node knows
             del node.groups.recovered[partition]
             placement = catalogue.placements.get(partition)
+            place = Place.only(partition)
             if placement is not None:
-                self._destroy(placement, replaced="successors" in placement)
-            else:
-                node.engine.write([], self._own_ranges(partition))
-
-    def _destroy(self, placement: Placement, *, replaced: bool) -> None:
-        """Delete what a partition has on this node; of one that was split the items stay: they are its children's."""
-        engine = self._node.engine
-        partition = placement["id"]
-        if replaced:
-            engine.write([], self._own_ranges(partition))
-            return
-        place = PartitionRanges(partition, placement["store"], placement["lo"], placement["hi"])
-        engine.write([], [*place.own, *self._own_ranges(partition)])
-        if place.mixed is not None:
-            batch: records.Entries = []
-            for key, _ in engine.scan(*place.mixed):
-                if place.owns(key):
-                    batch.append((key, None))
-                if len(batch) == DELETE_STEP:
-                    engine.write(batch)
-                    batch = []
-            if batch:
-                engine.write(batch)
-
-    @staticmethod
-    def _own_ranges(partition: int) -> list[tuple[bytes, bytes]]:
-        """The records of a partition's group, without its items."""
-        return [(low, high) for low, high in keyspace.ranges_of(partition) if low[:1] != b"P"]
+                place = Place(partition, placement["store"], placement["lo"], placement["hi"])
+            node.groups.destroy(place)

@@ -83,6 +83,8 @@ class ControlPlane:
         settings: ReconcileSettings | None = None,
         transient_delay_s: float = 0.0,
     ) -> None:
+        # No replica is opened before it is known which generation this data directory is.
+        node.identity.generation = 0
         self.node = node
         self.view = ClusterView()
         self._presence = presence

@@ -1,0 +1,203 @@
+"""Replicas on real nodes: repaired, moved, drained, split; fills and statistics across nodes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import orjson
+from hashrange_router.api.tables_update import plan_update
+
+from hashrange.errors import ApiError
+from hashrange.model import record as records
+from hashrange.model.value import dump, normalise_item
+from hashrange.wire.cluster import ClusterCommand, ClusterStatus
+from hashrange.wire.messages import (
+    PUT,
+    ChangeTable,
+    ReadItem,
+    ReadRange,
+    TableStatistics,
+    WriteItem,
+    WriteResult,
+)
+
+from .meta_nodes import TestCluster
+
+
+def put(cluster: TestCluster, item: dict[str, Any], via: int | None = None) -> None:
+    schema = cluster.control.node.catalogue.schemas["Things"]
+    size = normalise_item(item)
+    key = schema.codec.encode(item)
+    write = WriteItem(schema.partition_for(key).id, 1, PUT, key)
+    write.item_json, write.item_size = dump(item), size
+    answer = cluster.ask(write, via)
+    assert isinstance(answer, WriteResult), answer
+
+
+def read(cluster: TestCluster, pk: str, via: int | None = None) -> Any:
+    schema = cluster.control.node.catalogue.schemas["Things"]
+    key = schema.codec.encode({"pk": {"S": pk}})
+    answer = cluster.ask(ReadItem(schema.partition_for(key).id, 1, key, True), via)
+    assert not isinstance(answer, ApiError), answer
+    return orjson.loads(records.item_json(answer)) if answer is not None else None
+
+
+def settled(cluster: TestCluster) -> bool:
+    """Whether nothing is under way, as the control plane sees it."""
+    if not cluster.led():
+        return False
+    control = cluster.control.plane.control
+    if not control.settled:
+        return False
+    view = control.view()
+    for placement in view.placements.values():
+        leader = view.leader(placement["id"])
+        ids = {r["id"] for r in placement["replicas"]}
+        if leader is None or leader.joint or leader.learners or set(leader.voters) != ids:
+            return False
+        if any(r.get("leaving") for r in placement["replicas"]):
+            return False
+        if "split" in placement or "successors" in placement:
+            return False
+    return True
+
+
+def hosts(cluster: TestCluster, partition: int) -> list[int]:
+    return sorted(r["node"] for r in cluster.control.node.catalogue.placements[partition]["replicas"])
+
+
+def test_a_wiped_node_gets_its_replicas_back() -> None:
+    cluster = TestCluster()
+    cluster.begin()
+    cluster.create()
+    for number in range(50):
+        put(cluster, {"pk": {"S": f"k{number}"}})
+    victim = cluster.nodes[3]
+    victim.wipe()
+    cluster.world.run(8)
+    victim.start()
+    cluster.world.until(lambda: victim.plane.ready)
+    cluster.world.run(3)
+    cluster.world.until(lambda: settled(cluster), 120)
+    assert hosts(cluster, 0) == hosts(cluster, 1) == [1, 2, 3]
+    assert victim.node.catalogue.member
+    assert victim.node.replicas[1].group.replica_id == 4
+    assert victim.node.catalogue.documents.keys() == {"Things"}
+    # The new replica has everything: one of the others is not needed any more.
+    cluster.nodes[1].stop()
+    cluster.world.until(cluster.led, 30)
+    assert read(cluster, "k17", via=2) == {"pk": {"S": "k17"}}
+    assert cluster.errors() == []
+
+
+def test_a_drained_node_is_emptied() -> None:
+    cluster = TestCluster("aabbcc")
+    cluster.begin()
+    cluster.create()
+    put(cluster, {"pk": {"S": "a"}})
+    target = hosts(cluster, 1)[0]
+    cluster.ask(ClusterCommand("decommission", {"node": target}))
+    cluster.world.until(lambda: cluster.control.node.catalogue.nodes[target]["state"] == "removed", 200)
+    assert cluster.nodes[target].node.replicas == {}
+    assert not cluster.nodes[target].node.catalogue.member
+    assert read(cluster, "a", via=target % 6 + 1) == {"pk": {"S": "a"}}
+    cluster.create("More")
+    cluster.world.run(3)
+    assert "More" in cluster.nodes[target].node.catalogue.documents
+    assert cluster.errors() == []
+
+
+def test_a_replica_moves_by_command() -> None:
+    cluster = TestCluster("aabbcc")
+    cluster.begin()
+    cluster.create()
+    for number in range(20):
+        put(cluster, {"pk": {"S": f"k{number}"}})
+    source = hosts(cluster, 1)[0]
+    target = {1: 2, 2: 1}[source]
+    answer = cluster.ask(ClusterCommand("move", {"partition": 1, "from": source, "to": target}))
+    assert "moves" in answer["message"]
+    cluster.world.run(2)
+    cluster.world.until(lambda: settled(cluster), 120)
+    assert target in hosts(cluster, 1)
+    assert source not in hosts(cluster, 1)
+    assert 1 not in cluster.nodes[source].node.replicas
+    left = [key for key, _ in cluster.nodes[source].engine.scan(b"P", b"Q")]
+    assert left == []
+    assert len([key for key, _ in cluster.nodes[target].engine.scan(b"P", b"Q")]) == 20
+    assert cluster.errors() == []
+
+
+def test_a_partition_is_split_by_command() -> None:
+    cluster = TestCluster()
+    cluster.begin()
+    cluster.create()
+    for number in range(60):
+        put(cluster, {"pk": {"S": f"k{number}"}})
+    answer = cluster.ask(ClusterCommand("split", {"partition": 1, "at": 1 << 63}))
+    low, high = answer["children"]
+    cluster.world.run(2)
+    cluster.world.until(lambda: settled(cluster), 120)
+    catalogue = cluster.control.node.catalogue
+    assert 1 not in catalogue.placements
+    parts = catalogue.documents["Things"]["Partitions"]
+    assert [p["id"] for p in parts] == [low, high]
+    for number in range(60):
+        assert read(cluster, f"k{number}") == {"pk": {"S": f"k{number}"}}
+        put(cluster, {"pk": {"S": f"k{number}"}, "n": {"N": "1"}})
+    for node in cluster.nodes.values():
+        assert sorted(node.node.replicas) == [low, high]
+    cluster.world.run(3)
+    status = cluster.ask(ClusterStatus())
+    assert sum(p["items"] for p in status["partitions"]) in range(55, 66)
+    assert cluster.errors() == []
+
+
+def test_an_index_is_filled_by_the_leaders_of_all_partitions() -> None:
+    cluster = TestCluster()
+    cluster.begin()
+    cluster.create()
+    for number in range(60):
+        put(cluster, {"pk": {"S": f"k{number}"}, "g": {"S": f"g{number % 3}"}})
+    cluster.ask(ClusterCommand("split", {"partition": 1, "at": 1 << 63}))
+    cluster.world.run(2)
+    cluster.world.until(lambda: settled(cluster), 120)
+    catalogue = cluster.control.node.catalogue
+    document = catalogue.documents["Things"]
+    ids = [catalogue.next_partition_id]
+    update = {
+        "TableName": "Things",
+        "AttributeDefinitions": [
+            {"AttributeName": "pk", "AttributeType": "S"},
+            {"AttributeName": "g", "AttributeType": "S"},
+        ],
+        "GlobalSecondaryIndexUpdates": [
+            {
+                "Create": {
+                    "IndexName": "by",
+                    "KeySchema": [{"AttributeName": "g", "KeyType": "HASH"}],
+                    "Projection": {"ProjectionType": "ALL"},
+                }
+            }
+        ],
+    }
+    plan = plan_update(
+        document,
+        update,
+        now=2.0,
+        next_partition_ids=lambda: ids[0],
+        region="us-east-1",
+        account="0" * 12,
+    )
+    message = ChangeTable("Things", (document["TableId"], document["Generation"]), plan.document, ids)
+    assert not isinstance(cluster.ask(message), ApiError)
+    cluster.world.until(
+        lambda: cluster.control.node.catalogue.schemas["Things"].index("by").readable, 60
+    )
+    page = ReadRange(ids[0], 1, 0, b"", b"\xff" * 9)
+    page.max_bytes = 1 << 30
+    found = cluster.ask(page)
+    assert len(found.items) == 60
+    cluster.world.run(3)
+    assert cluster.ask(TableStatistics("Things"))["by"][0] == 60
+    assert cluster.errors() == []
