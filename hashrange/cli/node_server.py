@@ -151,7 +151,7 @@ class NodeServer:
             report=self._report,
             interval_s=config.scrub_interval_s,
         )
-        node.scrubbed = lambda group, scrub, index: self.scrubber.applied(group, index, scrub)
+        node.scrubbed = self.scrubber.applied
         node.handle(ScrubReport, self.scrubber.on_report)
         self.sweeper = ExpirySweeper(
             lambda: list(node.replicas.values()),

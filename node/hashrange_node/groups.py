@@ -316,7 +316,7 @@ class Groups:
 
     def scrub(self, group: Group, scrub: tuple[int, bytes, bytes], index: int) -> None:
         """The checksum of a slice is wanted, as it is now."""
-        self._node.scrubbed(group, scrub, index)
+        self._node.scrubbed(group, index, scrub)
 
     def serving(self, group: Group, serving: bool) -> None:
         """Requests that waited for a leader go on, here or elsewhere."""

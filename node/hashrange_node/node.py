@@ -102,7 +102,7 @@ class Node:
         self.report = on_error
         self.groups = Groups(self, rng)
         self.strong = StrongReads(self.driver)
-        self.scrubbed: Callable[[Group, tuple[int, bytes, bytes], int], None] = lambda group, scrub, index: (
+        self.scrubbed: Callable[[Group, int, tuple[int, bytes, bytes]], None] = lambda group, index, scrub: (
             None
         )
         self.catalogue = Catalogue(self.groups.control, engine)
