@@ -13,6 +13,7 @@ from hashrange_node.replica.effects import Count, Effects, Mutation
 from hashrange_node.replica.evaluate import evaluate
 from hashrange_node.replica.group import Group
 from hashrange_node.replica.requests import TOO_OLD, encode_result
+from hashrange_node.replica.strong import StrongReads
 from hashrange_node.storage import keyspace
 from hashrange_node.storage.engine import Engine
 
@@ -32,6 +33,7 @@ class Replica:
     """
 
     __slots__ = (
+        "_strong",
         "congested",
         "engine",
         "epoch",
@@ -72,6 +74,7 @@ class Replica:
         self.on_leading = on_leading
         self.on_split = on_split
         self.items = keyspace.space_prefix(group.place.store, keyspace.ITEMS)
+        self._strong = StrongReads(group.driver)
         group.listener = self
 
     def read(self, key: bytes) -> bytes | None:
@@ -113,7 +116,7 @@ class Replica:
             effects = evaluate(write, self.schema, self.place, full_key, current, stamp, index)
         except ApiError as error:
             if held is None:
-                done(error)
+                self._answer_led(error, done)
             else:
                 # Judged on top of a write that is not durable yet: the verdict must not be known before it.
                 verdict = error
@@ -124,7 +127,14 @@ class Replica:
                 effects.request = (request[0], request[1], stamp, encode_result(effects.result))
             group.propose(effects, done)
         else:
-            done(effects.result)
+            self._answer_led(effects.result, done)
+
+    def _answer_led(self, answer: Any, done: Done) -> None:
+        """Answer a write that changes nothing: like a strong read, it must come from the one that leads now."""
+        if self._strong.leased(self.group):
+            done(answer)
+        else:
+            self._strong.confirm(self.group, lambda: answer, done)
 
     def _seen(self, request: tuple[int, int], done: Done) -> bool:
         """Whether a request was taken before; then `done` gets its answer, now or when it is known."""
