@@ -6,7 +6,6 @@ Independent of the cluster's own scrub: the engines are opened here and every ke
 from __future__ import annotations
 
 import hashlib
-from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -43,12 +42,13 @@ def compare(data_directories: dict[int, Path]) -> Comparison:
     comparison = Comparison()
     try:
         for partition, placement in _placements(engines).items():
-            replicas = [
-                found
-                for place in placement["replicas"]
-                if place["node"] in engines
-                and (found := _replica(engines[place["node"]], place["node"], placement)) is not None
-            ]
+            replicas = []
+            for node in (place["node"] for place in placement["replicas"]):
+                found = _replica(engines[node], node, placement) if node in engines else None
+                if found is None:
+                    comparison.incomparable.append(f"partition {partition} has no state on node {node}")
+                else:
+                    replicas.append(found)
             _judge(partition, replicas, comparison)
     finally:
         for engine in engines.values():
@@ -60,12 +60,11 @@ def _placements(engines: dict[int, RocksEngine]) -> dict[int, dict[str, Any]]:
     """The newest placement that any node knows of each partition that still serves; the control plane's too."""
     newest: dict[int, dict[str, Any]] = {}
     for engine in engines.values():
-        with closing(engine.view()) as view:
-            for _, value in view.scan(PLACEMENT_PREFIX, PLACEMENT_PREFIX + b"\xff" * 9):
-                placement = orjson.loads(value)
-                known = newest.get(placement["id"])
-                if known is None or placement["conf"] > known["conf"]:
-                    newest[placement["id"]] = placement
+        for _, value in engine.scan(PLACEMENT_PREFIX, PLACEMENT_PREFIX + b"\xff" * 9):
+            placement = orjson.loads(value)
+            known = newest.get(placement["id"])
+            if known is None or placement["conf"] > known["conf"]:
+                newest[placement["id"]] = placement
     return {key: value for key, value in newest.items() if not value.get("successors")}
 
 
@@ -77,12 +76,11 @@ def _replica(engine: RocksEngine, node: int, placement: dict[str, Any]) -> _Repl
     ranges = PartitionRanges(placement["id"], placement["store"], placement["lo"], placement["hi"])
     digest = hashlib.blake2b(digest_size=16)
     entries = 0
-    with closing(engine.view()) as view:
-        for low, high in ranges.scrubbed:
-            for key, value in view.scan(low, high):
-                if ranges.owns(key):
-                    entries += 1
-                    digest.update(len(key).to_bytes(4, "big") + key + len(value).to_bytes(4, "big") + value)
+    for low, high in ranges.scrubbed:
+        for key, value in engine.scan(low, high):
+            if ranges.owns(key):
+                entries += 1
+                digest.update(len(key).to_bytes(4, "big") + key + len(value).to_bytes(4, "big") + value)
     return _Replica(node, applied, entries, digest.hexdigest())
 
 

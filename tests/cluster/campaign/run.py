@@ -201,7 +201,9 @@ def split_table(cluster: LocalCluster) -> None:
     """Give the table a few partitions, so that several nodes lead."""
     while len(found := cluster.partitions(TABLE)) < PARTITIONS:
         widest = max(found, key=lambda each: each["hash_range"][1] - each["hash_range"][0])
-        cluster.command("split", partition=widest["id"])
+        low, high = widest["hash_range"]
+        # The table is empty: there is no middle of its entries.
+        cluster.command("split", partition=widest["id"], at=(low + high + 1) // 2)
         cluster.wait(
             "the halves of a partition",
             lambda count=len(found): (
