@@ -98,21 +98,19 @@ json_documents = st.recursive(
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=3), inner, max_size=3),
     max_leaves=6,
 )
-errors = st.sampled_from(
-    [
-        resource_not_found(),
-        conditional_check_failed(b'{"a":{"S":"b"}}'),
-        unknown_operation(),
-        wire.ConflictError(),
-        faults.NotLeader(7, 2),
-        faults.NotLeader(7, None),
-        faults.StaleRoute(7, []),
-        faults.StaleRoute(7, [{"id": 8, "lo": 0, "hi": 2**64 - 1}]),
-        faults.LeadershipLost(7),
-        faults.Unreachable(3, sent=True),
-        faults.Overloaded("the queue of proposals is full"),
-    ]
-)
+ERRORS = [
+    resource_not_found(),
+    conditional_check_failed(b'{"a":{"S":"b"}}'),
+    unknown_operation(),
+    wire.ConflictError(),
+    faults.NotLeader(7, 2),
+    faults.NotLeader(7, None),
+    faults.StaleRoute(7, []),
+    faults.StaleRoute(7, [{"id": 8, "lo": 0, "hi": 2**64 - 1}]),
+    faults.LeadershipLost(7),
+    faults.Unreachable(3, sent=True),
+    faults.Overloaded("the queue of proposals is full"),
+]
 totals = st.dictionaries(st.none() | st.text(max_size=4), st.tuples(ids, ids), max_size=3)
 read, write = wire.ReadItem(1, 1, b"k", True), wire.WriteItem(1, 1, 1, b"k")
 answers = st.one_of(
@@ -123,7 +121,7 @@ answers = st.one_of(
     st.tuples(st.just(wire.CollectionSize(1, 1, b"")), ids),
     st.tuples(st.just(wire.TableStatistics("t")), totals),
     st.tuples(st.just(wire.WhenSettled("t")), json_documents),
-    st.tuples(st.just(write), errors),
+    st.tuples(st.just(write), st.sampled_from(ERRORS)),
 )
 
 
@@ -133,6 +131,17 @@ def test_replies_come_back(asked: tuple[Any, Any]) -> None:
     found = codec.decode_reply(codec.encode_reply(message, answer))
     assert type(found) is type(answer)
     assert contents(found) == contents(answer)
+
+
+@pytest.mark.parametrize("error", ERRORS, ids=lambda error: type(error).__name__)
+def test_errors_come_back_as_the_class_that_they_were(error: ApiError) -> None:
+    found = codec.decode_reply(codec.encode_reply(write, error))
+    assert type(found) is type(error)
+    assert vars_of(found) == vars_of(error)
+
+
+def vars_of(error: ApiError) -> Any:
+    return getattr(error, "__dict__", {}), contents(error)
 
 
 @given(requests)

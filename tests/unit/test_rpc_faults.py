@@ -352,6 +352,31 @@ def test_a_peer_that_reads_nothing_is_held_back_and_then_dropped(monkeypatch: py
     run(main)
 
 
+def test_frames_for_a_socket_that_is_closing_are_dropped() -> None:
+    """uvloop raises on a write to a closed transport, between its end and the news of it."""
+
+    class Closing:
+        def is_closing(self) -> bool:
+            return True
+
+        def write(self, data: bytes) -> None:
+            raise RuntimeError("unable to perform operation on a closed transport")
+
+    async def main() -> None:
+        errors: list[Any] = []
+        asyncio.get_running_loop().set_exception_handler(lambda loop, context: errors.append(context))
+        async with Pair(Answers(lambda message: b"r")) as pair:
+            await pair.connected()
+            (connection,) = pair.server.connections
+            real, connection.transport = connection.transport, Closing()  # type: ignore[assignment]
+            connection.cast(ClusterStatus())
+            await asyncio.sleep(0.01)
+            connection.transport = real
+        assert not errors
+
+    run(main)
+
+
 def test_nothing_is_written_to_a_connection_that_is_closing() -> None:
     async def main() -> None:
         async with Pair(Answers()) as pair:
