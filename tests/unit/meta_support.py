@@ -70,7 +70,8 @@ class ModelCluster:
         for _ in range(count):
             load = places.loads(self.placements.values(), self.nodes)
             candidates = [
-                places.Candidate(record, id_ not in self.down, load[id_]) for id_, record in self.nodes.items()
+                places.Candidate(record, id_ not in self.down, load[id_])
+                for id_, record in self.nodes.items()
             ]
             factor = places.replication_factor(self.nodes.values())
             sharing = places.may_share(self.nodes.values(), factor)
@@ -134,7 +135,11 @@ class ModelCluster:
             for place in self.placements[partition]["replicas"]:
                 replica = place["id"]
                 record = self.nodes.get(place["node"])
-                if record is None or place["node"] in self.down or record["generation"] != place["generation"]:
+                if (
+                    record is None
+                    or place["node"] in self.down
+                    or record["generation"] != place["generation"]
+                ):
                     continue
                 report = GroupReport(partition, replica, "follower", 1, 10)
                 report.damaged = self.damaged.get((partition, replica), "")

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import orjson
+import pytest
 from hashrange_router.api.tables_update import plan_update
 
 from hashrange.errors import ApiError
 from hashrange.model import record as records
 from hashrange.model.value import dump, normalise_item
-from hashrange.wire.cluster import ClusterCommand, ClusterStatus
+from hashrange.wire.cluster import ClusterCommand, ClusterStatus, WorkDone
 from hashrange.wire.messages import (
     PUT,
     ChangeTable,
@@ -21,7 +23,7 @@ from hashrange.wire.messages import (
     WriteResult,
 )
 
-from .meta_nodes import TestCluster
+from .meta_nodes import SETTINGS, TestCluster
 
 
 def put(cluster: TestCluster, item: dict[str, Any], via: int | None = None) -> None:
@@ -64,6 +66,40 @@ def settled(cluster: TestCluster) -> bool:
 
 def hosts(cluster: TestCluster, partition: int) -> list[int]:
     return sorted(r["node"] for r in cluster.control.node.catalogue.placements[partition]["replicas"])
+
+
+def add_index(cluster: TestCluster) -> int:
+    """Add an index on attribute g; returns its partition."""
+    catalogue = cluster.control.node.catalogue
+    document = catalogue.documents["Things"]
+    ids = [catalogue.next_partition_id]
+    update = {
+        "TableName": "Things",
+        "AttributeDefinitions": [
+            {"AttributeName": "pk", "AttributeType": "S"},
+            {"AttributeName": "g", "AttributeType": "S"},
+        ],
+        "GlobalSecondaryIndexUpdates": [
+            {
+                "Create": {
+                    "IndexName": "by",
+                    "KeySchema": [{"AttributeName": "g", "KeyType": "HASH"}],
+                    "Projection": {"ProjectionType": "ALL"},
+                }
+            }
+        ],
+    }
+    plan = plan_update(
+        document,
+        update,
+        now=2.0,
+        next_partition_ids=lambda: ids[0],
+        region="us-east-1",
+        account="0" * 12,
+    )
+    message = ChangeTable("Things", (document["TableId"], document["Generation"]), plan.document, ids)
+    assert not isinstance(cluster.ask(message), ApiError)
+    return ids[0]
 
 
 def test_a_wiped_node_gets_its_replicas_back() -> None:
@@ -162,42 +198,96 @@ def test_an_index_is_filled_by_the_leaders_of_all_partitions() -> None:
     cluster.ask(ClusterCommand("split", {"partition": 1, "at": 1 << 63}))
     cluster.world.run(2)
     cluster.world.until(lambda: settled(cluster), 120)
-    catalogue = cluster.control.node.catalogue
-    document = catalogue.documents["Things"]
-    ids = [catalogue.next_partition_id]
-    update = {
-        "TableName": "Things",
-        "AttributeDefinitions": [
-            {"AttributeName": "pk", "AttributeType": "S"},
-            {"AttributeName": "g", "AttributeType": "S"},
-        ],
-        "GlobalSecondaryIndexUpdates": [
-            {
-                "Create": {
-                    "IndexName": "by",
-                    "KeySchema": [{"AttributeName": "g", "KeyType": "HASH"}],
-                    "Projection": {"ProjectionType": "ALL"},
-                }
-            }
-        ],
-    }
-    plan = plan_update(
-        document,
-        update,
-        now=2.0,
-        next_partition_ids=lambda: ids[0],
-        region="us-east-1",
-        account="0" * 12,
-    )
-    message = ChangeTable("Things", (document["TableId"], document["Generation"]), plan.document, ids)
-    assert not isinstance(cluster.ask(message), ApiError)
-    cluster.world.until(
-        lambda: cluster.control.node.catalogue.schemas["Things"].index("by").readable, 60
-    )
-    page = ReadRange(ids[0], 1, 0, b"", b"\xff" * 9)
+    partition = add_index(cluster)
+    cluster.world.until(lambda: cluster.control.node.catalogue.schemas["Things"].index("by").readable, 60)
+    page = ReadRange(partition, 1, 0, b"", b"\xff" * 9)
     page.max_bytes = 1 << 30
     found = cluster.ask(page)
     assert len(found.items) == 60
     cluster.world.run(3)
     assert cluster.ask(TableStatistics("Things"))["by"][0] == 60
     assert cluster.errors() == []
+
+
+def test_a_fill_is_not_lost_with_the_leaders_that_know_of_it() -> None:
+    """What has been filled is told again to a new control leader; a new leader of the partition goes on with it."""
+    cluster = TestCluster()
+    cluster.begin()
+    cluster.create()
+    for number in range(40):
+        put(cluster, {"pk": {"S": f"k{number}"}, "g": {"S": "x"}})
+    control = cluster.control
+    control.node.handle(WorkDone, lambda message, done: done(None))  # as if its memory were lost
+    partition = add_index(cluster)
+    cluster.world.run(5)
+    assert not control.node.catalogue.schemas["Things"].index("by").readable
+    control.stop()
+    cluster.world.until(cluster.led, 30)
+    cluster.world.until(lambda: cluster.control.node.catalogue.schemas["Things"].index("by").readable, 60)
+    page = ReadRange(partition, 1, 0, b"", b"\xff" * 9)
+    page.max_bytes = 1 << 30
+    assert len(cluster.ask(page).items) == 40
+    assert cluster.errors() == []
+
+
+@pytest.mark.parametrize("azs", ["a", "ab", "aaa"])
+def test_small_clusters_have_one_replica_of_everything(azs: str) -> None:
+    cluster = TestCluster(azs)
+    cluster.begin()
+    cluster.create()
+    put(cluster, {"pk": {"S": "a"}})
+    assert len(hosts(cluster, 0)) == len(hosts(cluster, 1)) == 1
+    assert read(cluster, "a", via=len(azs)) == {"pk": {"S": "a"}}
+    assert cluster.errors() == []
+
+
+def test_a_cluster_grows_from_one_node_to_three_zones() -> None:
+    cluster = TestCluster("a")
+    cluster.begin()
+    cluster.create()
+    for number in range(30):
+        put(cluster, {"pk": {"S": f"k{number}"}})
+    for az in "bc":
+        new = cluster.join(az)
+        new.seeds = [1]
+        cluster.world.until(lambda new=new: new.plane.ready)
+    cluster.world.run(5)
+    cluster.world.until(lambda: settled(cluster) and len(hosts(cluster, 0)) == 3, 120)
+    assert hosts(cluster, 0) == hosts(cluster, 1) == [1, 2, 3]
+    cluster.nodes[1].stop()
+    cluster.world.until(cluster.led, 30)
+    assert read(cluster, "k7", via=2) == {"pk": {"S": "k7"}}
+    assert cluster.errors() == []
+
+
+def test_a_hot_partition_is_split_where_its_load_is() -> None:
+    cluster = TestCluster()
+    cluster.begin()
+    cluster.create()
+    hot = replace(SETTINGS, split_writes_per_s=20.0, split_hot_s=4.0)
+    for node in cluster.nodes.values():
+        node.plane.control.settings = hot
+    schema = cluster.control.node.catalogue.schemas["Things"]
+    stop = [False]
+    writer = cluster.nodes[2]
+
+    def write(number: int) -> None:
+        item = {"pk": {"S": f"k{number % 97}"}, "n": {"N": str(number)}}
+        size = normalise_item(item)
+        key = schema.codec.encode(item)
+        message = WriteItem(
+            writer.plane.controller.node.catalogue.schemas["Things"].partition_for(key).id, 1, PUT, key
+        )
+        message.item_json, message.item_size = dump(item), size
+        if not stop[0]:
+            writer.node.transport.send(message, lambda answer: None)
+            cluster.world.later(0.005, lambda: write(number + 1))
+
+    write(0)
+    cluster.world.until(lambda: len(cluster.control.node.catalogue.documents["Things"]["Partitions"]) > 1, 60)
+    stop[0] = True
+    cluster.world.run(2)
+    at = cluster.control.node.catalogue.documents["Things"]["Partitions"][1]["lo"]
+    hashes = [schema.codec.encode({"pk": {"S": f"k{n}"}})[:8] for n in range(97)]
+    below = sum(int.from_bytes(h, "big") < at for h in hashes)
+    assert 20 <= below <= 77

@@ -49,6 +49,8 @@ class Catalogue:
         self.placements: dict[int, Placement] = {}
         self.nodes: dict[int, NodeRecord] = {}
         self.cluster: ClusterRecord | None = None
+        self._parts: dict[int, tuple[str, str | None, int, int]] = {}
+        self._placed: dict[str, set[int]] = {}
         self.next_partition_id = 1
         self.index = 0
         self.changes = Changes(self)
@@ -74,26 +76,21 @@ class Catalogue:
 
     def partitions(self) -> set[int]:
         """All partitions there are, those replaced by splits and not yet gone among them."""
-        found = {p for document in self.documents.values() for p in partitions_of(document)}
-        return found | (self.placements.keys() - {GROUP})
+        return {*self._parts, *(self.placements.keys() - {GROUP})}
 
     def partitions_of(self, name: str) -> dict[int, str | None]:
         """All partitions of a table: id -> global index name, or None for the table itself."""
         found = partitions_of(self.documents.get(name))
-        for partition, placement in self.placements.items():
-            if placement["table"] == name:
-                found[partition] = placement["index"]
+        for partition in self._placed.get(name, ()):
+            found[partition] = self.placements[partition]["index"]
         return found
 
     def placement(self, partition: int) -> Placement | None:
         """Where a partition is, or None when there is none of that id (or it is not placed yet)."""
         if self.clustered:
             return self.placements.get(partition)
-        for name, document in self.documents.items():
-            for index, part in ranges_in(document):
-                if part["id"] == partition:
-                    return standalone_placement(partition, name, index, part["lo"], part["hi"])
-        return None
+        part = self._parts.get(partition)
+        return standalone_placement(partition, *part) if part is not None else None
 
     def successors(self, partition: int) -> list[dict[str, Any]]:
         """The placements of what a split put in the place of a partition; empty if nothing is known of it."""
@@ -210,12 +207,17 @@ class Catalogue:
             if kind == records.TABLE:
                 name = records.name_of(key)
                 before = _put(self.documents, name, record)
+                self._index_parts(name, before, record)
                 _put(self.schemas, name, TableSchema.from_document(record) if record is not None else None)
                 if before != record:
                     tables += [(s, (name, before, record)) for s in self._subscribers]
             elif kind == records.PLACEMENT:
                 id_ = records.id_of(key)
                 before = _put(self.placements, id_, record)
+                if before is not None:
+                    self._placed[before["table"]].discard(id_)
+                if record is not None:
+                    self._placed.setdefault(record["table"], set()).add(id_)
                 if before != record:
                     placements += [(s, (id_, before, record)) for s in self._placement_subscribers]
             elif kind == records.NODE:
@@ -227,6 +229,13 @@ class Catalogue:
             elif key == records.CLUSTER:
                 self.cluster = record
         return nodes + tables + placements
+
+    def _index_parts(self, name: str, before: TableDocument | None, after: TableDocument | None) -> None:
+        for partition in partitions_of(before):
+            self._parts.pop(partition, None)
+        if after is not None:
+            for index, part in ranges_in(after):
+                self._parts[part["id"]] = (name, index, part["lo"], part["hi"])
 
     @staticmethod
     def _tell(told: list[tuple[Callable[..., None], tuple[Any, ...]]]) -> None:

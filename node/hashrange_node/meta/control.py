@@ -175,8 +175,7 @@ class Control:
         replica = self._node.replicas.get(partition)
         if replica is not None and replica.group.serving:
             return True
-        reports = self.observed.fresh(self.now()).get(partition, {})
-        return any(report.role == reconcile.LEADER for report in reports.values())
+        return self.observed.led(partition, self.now())
 
     def _place_new(self, wanted: list[NewPartition]) -> list[Placement]:
         """Place the partitions of a new table or index (`Changes.placer`)."""

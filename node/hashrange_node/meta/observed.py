@@ -24,6 +24,7 @@ class Observed:
         self.reports: dict[int, NodeReport] = {}
         self._heard: dict[int, float] = {}
         self._hot_since: dict[int, float] = {}
+        self._led_at: dict[int, float] = {}
 
     def take(self, report: NodeReport, now: float, settings: ReconcileSettings) -> None:
         """Take over a report of a node that is registered as it says."""
@@ -32,6 +33,7 @@ class Observed:
         for group in report.groups:
             if group.role != LEADER:
                 continue
+            self._led_at[group.partition] = now
             if (
                 group.reads_per_s > settings.split_reads_per_s
                 or group.writes_per_s > settings.split_writes_per_s
@@ -52,6 +54,10 @@ class Observed:
     def heard_at(self, node: int) -> float:
         """When a node reported last; minus infinity if it has not since the leadership began."""
         return self._heard.get(node, float("-inf"))
+
+    def led(self, partition: int, now: float) -> bool:
+        """Whether a partition had a leader in the last seconds."""
+        return now - self._led_at.get(partition, float("-inf")) <= REPORT_AGE_S
 
     def fresh(self, now: float) -> dict[int, dict[int, GroupReport]]:
         """The reports of the last seconds, by partition and replica."""
