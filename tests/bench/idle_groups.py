@@ -119,15 +119,17 @@ async def measure(groups: int, seconds: float) -> None:
     for node in nodes.values():
         for group in node.driver.groups.values():
             node.driver.wake(group)
-    await asyncio.sleep(1.0)
+    await asyncio.sleep(seconds / 5)
     cpu, wall = time.process_time(), time.monotonic()
-    await asyncio.sleep(2.0)
+    await asyncio.sleep(seconds / 5)
     cpu, wall = time.process_time() - cpu, time.monotonic() - wall
     print(f"all awake, without work: {100 * cpu / wall / len(NODES):.1f} % of a core per node")
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--groups", type=int, default=2000)
     parser.add_argument("--seconds", type=float, default=10.0)
     arguments = parser.parse_args()
