@@ -12,7 +12,7 @@ import traceback
 from collections.abc import Callable
 
 from tests.sim.run import Plan, Simulation
-from tests.sim.sabotage import FAULTS, sabotaged
+from tests.sim.sabotage import FAULTS, plan_for, sabotaged
 
 PLANS: dict[str, Callable[[int], Plan]] = {
     "mixed": Plan.of,
@@ -42,7 +42,6 @@ def main() -> int:
     arguments = parser.parse_args()
     if arguments.sabotage is None:
         return run_seeds(arguments)
-    arguments.kinds = arguments.kinds or ",".join(FAULTS[arguments.sabotage])
     with sabotaged(arguments.sabotage):
         return run_seeds(arguments)
 
@@ -58,7 +57,7 @@ def run_seeds(arguments: argparse.Namespace) -> int:
     failed: list[int] = []
     totals = [0, 0, 0, 0]
     for number, seed in enumerate(seeds, 1):
-        plan = PLANS[arguments.plan](seed)
+        plan = plan_for(arguments.sabotage) if arguments.sabotage else PLANS[arguments.plan](seed)
         plan.chaos_s = arguments.chaos or plan.chaos_s
         plan.kinds = tuple(filter(None, arguments.kinds.split(","))) or plan.kinds
         simulation = Simulation(seed, plan, tracing=arguments.trace)

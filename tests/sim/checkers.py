@@ -39,7 +39,8 @@ class Checker:
 
     def __init__(self) -> None:
         self.leaders: dict[tuple[int, int], int] = {}
-        self.committed: dict[int, dict[int, int]] = {}
+        self.committed: dict[int, dict[int, tuple[int, int]]] = {}
+        """Group, index -> term of the entry that was applied, and the term of the first replica that applied it."""
         self.entries: dict[tuple[int, int, int], tuple[int, int]] = {}
         self.states: dict[tuple[int, int], tuple[int, int]] = {}
         self.votes: dict[tuple[int, int, int], int] = {}
@@ -95,8 +96,9 @@ class Checker:
             self.elections += 1
             log = core.log
             first, last = log.first_index(), log.last_index
-            for index, term in self.committed.get(group.id, {}).items():
-                if index >= first:
+            for index, (term, committed_in) in self.committed.get(group.id, {}).items():
+                # A candidate may learn late that it won, when a leader of a later term has committed more.
+                if index >= first and committed_in < core.term:
                     check(
                         index <= last and log.term(index) == term,
                         "leader completeness",
@@ -120,7 +122,7 @@ class Checker:
             )
             for index in range(max(before + 1, log.first_index()), applied + 1):
                 term = log.term(index)
-                known = committed.setdefault(index, term)
+                known, _ = committed.setdefault(index, (term, group.core.term))
                 check(
                     known == term,
                     "state machine safety",

@@ -15,6 +15,7 @@ from hashrange_node.replica.replica import Replica
 from hashrange_node.replica.strong import StrongReads
 
 from tests.sim.disk import SimLog
+from tests.sim.run import Plan
 from tests.unit import raft_sabotage
 
 FAULTS: dict[str, tuple[str, ...]] = {
@@ -54,6 +55,15 @@ PATCHES: dict[str, Callable[[], Any]] = {
     "lease not checked": lambda: patch.object(StrongReads, "leased", _leads),
     "requests applied twice": lambda: patch.object(Replica, "_seen", lambda replica, request, done: False),
 }
+
+
+def plan_for(name: str) -> Plan:
+    """A plan under which the missing rule soon matters."""
+    plan = Plan.contested() if name == "vote not persisted" else Plan()
+    plan.kinds = FAULTS[name]
+    if name == "lease not checked":
+        plan.pause_s, plan.counters = 0.05, 0
+    return plan
 
 
 @contextmanager
