@@ -86,6 +86,14 @@ class Groups:
         if recovered is None and initial and group.replica_id == min(initial):
             self.volunteer(group)
 
+    def renew_control(self) -> Group:
+        """The node gets another replica of group 0, after one that has left."""
+        left = self.control
+        self.control = Group(Place.only(CONTROL), self._driver)
+        self.control.listener = left.listener
+        self._node.catalogue.group = self.control
+        return self.control
+
     def open(self, placement: Placement) -> Group | None:
         """The group of a partition that has a replica here; None when it has none."""
         identity = self._node.identity

@@ -115,7 +115,10 @@ class LocalReplicas:
                 self._leave_control()
             return
         mine = replica_on(placement, node.identity.id, node.identity.generation)
-        if mine is not None and not mine.get("leaving") and not control.dropped:
+        if mine is not None and not mine.get("leaving"):
+            if control.dropped:
+                # A replica of before has left while the process ran; this one has nothing to do with it.
+                control = node.groups.renew_control()
             # The leader sends a snapshot: a replica without a configuration of its own cannot do anything else.
             node.engine.write([install_control(node, mine["id"], ())])
             node.engine.flush()
