@@ -6,11 +6,11 @@ start, 2 when the configuration is wrong.
 
 from __future__ import annotations
 
-import asyncio
 import errno
 import os
 import socket
 import sys
+import threading
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any, Protocol
@@ -103,20 +103,14 @@ async def _serve(
 
 
 def _watch_stdin(stop: StopSignal) -> None:
-    """Stop when standard input ends: whoever started this program is gone."""
-    descriptor = sys.stdin.fileno()
-    loop = asyncio.get_running_loop()
+    """Stop when standard input ends: whoever started this program is gone. A thread can wait for any kind of input."""
 
     def read() -> None:
-        try:
-            data = os.read(descriptor, 1024)
-        except BlockingIOError:
-            return
-        if not data:
-            loop.remove_reader(descriptor)
-            stop.request("end of input")
+        while os.read(sys.stdin.fileno(), 1024):
+            pass
+        stop.request("end of input")
 
-    loop.add_reader(descriptor, read)
+    threading.Thread(target=read, name="stdin", daemon=True).start()
 
 
 def explain(error: BaseException) -> str | None:
