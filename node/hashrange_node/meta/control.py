@@ -40,6 +40,9 @@ from hashrange_node.meta.splits import valid_at
 from hashrange_node.meta.status import status
 
 ROUND_S = 1.0
+ROUND_SHARE = 20
+"""The pause between rounds is at least so many times what a round takes."""
+
 SETTLE_S = 5.0
 """Time in which a new leader only listens: whoever is there reports within it."""
 
@@ -210,13 +213,15 @@ class Control:
     def _round(self) -> None:
         if self.stopped:
             return
-        self._node.scheduler.call_later(ROUND_S, self._round)
-        if not self.leading or not self.settled:
-            return
-        try:
-            self._carry_out()
-        except Exception as error:
-            self._node.report("a round of the control plane failed", error)
+        began = self.now()
+        if self.leading and self.settled:
+            try:
+                self._carry_out()
+            except Exception as error:
+                self._node.report("a round of the control plane failed", error)
+        # With very many partitions a round takes its time: it must not keep the node from its other work.
+        pause_s = max(ROUND_S, (self.now() - began) * ROUND_SHARE)
+        self._node.scheduler.call_later(pause_s, self._round)
 
     def _carry_out(self) -> None:
         now = self.now()

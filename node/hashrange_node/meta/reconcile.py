@@ -73,11 +73,21 @@ class View:
     hot_s: Mapping[int, float] = field(default_factory=dict)
     steady: frozenset[str] = frozenset()
     unsplittable: frozenset[int] = frozenset()
+    _leaders: dict[int, GroupReport | None] = field(default_factory=dict, init=False, repr=False)
+    _stable: dict[int, GroupReport | None] = field(default_factory=dict, init=False, repr=False)
 
     def leader(self, partition: int) -> GroupReport | None:
         """The report of the partition's leader: of the highest term when two think so."""
-        leaders = [r for r in self.reports.get(partition, {}).values() if r.role == LEADER]
-        return max(leaders, key=lambda r: r.term, default=None)
+        try:
+            return self._leaders[partition]
+        except KeyError:
+            pass
+        best: GroupReport | None = None
+        for report in self.reports.get(partition, {}).values():
+            if report.role == LEADER and (best is None or report.term > best.term):
+                best = report
+        self._leaders[partition] = best
+        return best
 
     def alive(self, node: int, settings: ReconcileSettings) -> bool:
         """Whether a node was heard lately."""
@@ -164,6 +174,13 @@ Action = Place | Members | Transfer | BeginSplit | SendSplit | FinishSplit | Ret
 
 def stable(view: View, placement: Placement, settings: ReconcileSettings) -> GroupReport | None:
     """The leader's report, if the partition has no change under way and all its voters are there; else None."""
+    partition = placement["id"]
+    if partition not in view._stable:
+        view._stable[partition] = _stable(view, placement, settings)
+    return view._stable[partition]
+
+
+def _stable(view: View, placement: Placement, settings: ReconcileSettings) -> GroupReport | None:
     leader = view.leader(placement["id"])
     if leader is None or leader.joint or leader.learners or "split" in placement or "successors" in placement:
         return None
@@ -172,8 +189,12 @@ def stable(view: View, placement: Placement, settings: ReconcileSettings) -> Gro
         return None
     if {replica["id"] for replica in replicas} != set(leader.voters):
         return None
+    reports = view.reports[placement["id"]]
     for replica in replicas:
         if not view.replica_alive(replica, settings) or not caught_up(leader, replica["id"], settings):
+            return None
+        report = reports.get(replica["id"])
+        if report is not None and report.damaged:
             return None
     return leader
 
@@ -197,13 +218,17 @@ class Membership:
         self.load = places.loads(view.placements.values(), view.nodes)
         self.moves = sum(moving(placement) for placement in view.placements.values())
         self.factor = places.replication_factor(view.nodes.values())
+        self.draining = any(record["state"] == DRAINING for record in view.nodes.values())
 
     def step(self, placement: Placement) -> Action | None:
         """The next step of one partition, or None."""
         if "split" in placement or "successors" in placement:
             return None
+        leader = stable(self.view, placement, self.settings)
+        if leader is not None:
+            return self._grow(placement, leader) or self._move(placement, leader)
         leader = self.view.leader(placement["id"])
-        if leader is not None and not leader.joint:
+        if leader is not None and not leader.joint and moving(placement):
             members = {*leader.voters, *leader.learners}
             gone = [r["id"] for r in placement["replicas"] if r.get("leaving") and r["id"] not in members]
             if gone:
@@ -214,7 +239,6 @@ class Membership:
             self._replace_lost(placement, leader)
             or self._progress(placement, leader)
             or self._grow(placement, leader)
-            or self._move(placement, leader)
         )
 
     # ---- what should be
@@ -282,10 +306,13 @@ class Membership:
 
     def _move(self, placement: Placement, leader: GroupReport) -> Action | None:
         """Move a replica off a node that is being drained, or out of an AZ that has two."""
-        if self.moves >= self.settings.moves_max or stable(self.view, placement, self.settings) is None:
+        if self.moves >= self.settings.moves_max:
             return None
         nodes = self.view.nodes
-        for replica in placement["replicas"]:
+        replicas = placement["replicas"]
+        if not self.draining and len({nodes[r["node"]]["az"] for r in replicas}) == len(replicas):
+            return None
+        for replica in replicas:
             if nodes[replica["node"]]["state"] == DRAINING:
                 chosen = self._candidates(placement, 1, without=replica["id"])
                 if chosen:
