@@ -10,6 +10,7 @@ import pytest
 
 from hashrange.runtime.rpc import Identity
 from hashrange.runtime.rpc import identity as identities
+from hashrange.runtime.rpc import server as rpc_server
 from hashrange.runtime.rpc.frames import (
     CAST,
     HEADER,
@@ -347,6 +348,42 @@ def test_a_peer_that_reads_nothing_is_held_back_and_then_dropped(monkeypatch: py
             while not connection.closed:
                 connection.cast(wire.WriteEntries(1, 1, [(b"k", b"x" * 400_000, 1)]))
                 await asyncio.sleep(0)
+            raw.writer.close()
+
+    run(main)
+
+
+def test_answers_go_out_before_the_server_has_stopped() -> None:
+    async def main() -> None:
+        async with Pair(Answers()) as pair:
+            raw = await spoken(pair)
+            for number in range(20):
+                raw.say(REQUEST, CODEC.encode_request(READ), number)
+            await until(lambda: len(pair.handler.asked) == 20)
+            for _, _, done in pair.handler.asked:
+                done(b"x" * 400_000)
+            stopping = asyncio.ensure_future(pair.server.stop())
+            for number in range(20):
+                found = await raw.frame()
+                assert found is not None
+                assert found[:2] == (REPLY, number)
+            await stopping
+            await raw.ended()
+
+    run(main)
+
+
+def test_a_peer_that_reads_nothing_does_not_hold_up_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(rpc_server, "STOP_TIMEOUT_S", 0.2)
+
+    async def main() -> None:
+        async with Pair(Answers(lambda message: b"x" * 400_000)) as pair:
+            raw = await spoken(pair)
+            raw.writer.transport.pause_reading()  # type: ignore[attr-defined]
+            for number in range(60):
+                raw.say(REQUEST, CODEC.encode_request(READ), number)
+            await until(lambda: len(pair.handler.asked) == 60)
+            await pair.server.stop()
             raw.writer.close()
 
     run(main)

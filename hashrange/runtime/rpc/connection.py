@@ -46,6 +46,8 @@ class Connection(asyncio.Protocol):
         self._paused = False
         self._flush_planned = False
         self._closed_callbacks: list[Callable[[], None]] = []
+        self._lost = False
+        self._gone: asyncio.Future[None] | None = None
 
     # ---- what subclasses fill in
 
@@ -155,6 +157,9 @@ class Connection(asyncio.Protocol):
         return False
 
     def connection_lost(self, error: Exception | None) -> None:
+        self._lost = True
+        if self._gone is not None and not self._gone.done():
+            self._gone.set_result(None)
         self.close(f"the connection was lost: {error}" if error else "it closed the connection")
 
     # ---- ending
@@ -185,6 +190,14 @@ class Connection(asyncio.Protocol):
             callback()
         else:
             self._closed_callbacks.append(callback)
+
+    def gone(self) -> asyncio.Future[None]:
+        """Done when the socket is closed: what was sent before a `close` with `flush` has gone out, or never will."""
+        if self._gone is None:
+            self._gone = self.loop.create_future()
+            if self._lost:
+                self._gone.set_result(None)
+        return self._gone
 
     def mute(self, muted: bool) -> None:
         """Drop all frames, or no longer; a connection that lost some ends when that stops, as nobody repeats them."""

@@ -36,6 +36,9 @@ from hashrange.wire.fields import FrameError
 
 TICK_S = 0.5
 SILENT_TICKS = 6
+STOP_TIMEOUT_S = 2.0
+"""How long a stop waits for what was sent to go out."""
+
 STUCK_TICKS = 60
 """Ticks after which a peer that does not read its answers is disconnected."""
 
@@ -187,8 +190,15 @@ class RpcServer:
             self._timer.cancel()
         if self._listener is not None:
             self._listener.close()
-        for connection in list(self.connections):
+        ending = list(self.connections)
+        for connection in ending:
             connection.close("this process stops", flush=True)
+        gone = [connection.gone() for connection in ending]
+        if gone and (await asyncio.wait(gone, timeout=STOP_TIMEOUT_S))[1]:
+            log.warning("some peers did not take in what was sent to them before this process stopped")
+        for connection in ending:
+            if connection.transport is not None:
+                connection.transport.abort()
         if self._listener is not None:
             await self._listener.wait_closed()
 
