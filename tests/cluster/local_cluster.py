@@ -224,8 +224,9 @@ class LocalCluster:
             if len(each["replicas"]) != min(3, len({self.zone_of(n) for n in self.nodes()})):
                 found.append(f"{label} has {len(each['replicas'])} replicas")
             for replica in each["replicas"]:
-                lacking = replica.get("behind", 0)
-                if replica.get("damaged") or replica.get("leaving") or not 0 <= lacking <= slack:
+                lacking = replica.get("behind", 0 if replica["role"] == "leader" else -1)
+                unknown = replica["role"] == "unknown"
+                if unknown or replica.get("damaged") or replica.get("leaving") or not 0 <= lacking <= slack:
                     found.append(f"{label}: replica {replica}")
         return found
 

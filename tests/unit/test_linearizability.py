@@ -15,6 +15,7 @@ from tests.cluster.histories.__main__ import main
 from tests.cluster.histories.history import (
     FAIL,
     OK,
+    REFUSED,
     UNSAID,
     History,
     Operation,
@@ -42,6 +43,8 @@ def written(text: str) -> list[Operation]:
             operation.result = value_of(rest[0]) if rest else None
         elif kind == "write":
             operation.value = value_of(rest[0])
+            if rest[1:] == ["refused"]:
+                operation.outcome = REFUSED
         elif kind == "cas":
             operation.expected, operation.value = value_of(rest[0]), value_of(rest[1])
             if rest[2:3] == ["was"]:
@@ -117,6 +120,10 @@ BAD = {
         2 2 - write 2
         3 3 4 read 2
         3 5 6 read 1""",
+    "a write that was refused, and seen": """
+        1 0 1 write 1
+        2 2 3 write 2 refused
+        3 4 5 read 2""",
     "a counter that counts one addition twice": """
         1 0 1 add 1 = 1
         2 2 3 add 1 = 3""",
@@ -174,6 +181,10 @@ GOOD = {
         1 0 1 write 1
         1 2 - write 2
         2 3 4 cas 1 5 failed""",
+    "a write that was refused": """
+        1 0 1 write 1
+        2 2 3 write 2 refused
+        3 4 5 read 1""",
     "the same value twice": """
         1 0 1 write 1
         1 2 3 write 2

@@ -8,9 +8,11 @@ they happen, so that the file of a run that broke off is still a history.
 | kind | arguments | ok | fail |
 |---|---|---|---|
 | read | | result: the value, null when there is none | |
-| write | value | | the server refused it: it never happened |
+| write | value | | |
 | cas | expected, value | it was `expected`, it is `value` | it was `result`, which is not `expected`; or unsaid |
-| add | value | result: the sum after it | the server refused it |
+| add | value | result: the sum after it | |
+
+An operation that was `refused` (an error that says that nothing was done) never happened.
 """
 
 from __future__ import annotations
@@ -33,6 +35,7 @@ KINDS = (READ, WRITE, CAS, ADD)
 
 OK = "ok"
 FAIL = "fail"
+REFUSED = "refused"
 UNKNOWN = "unknown"
 
 UNSAID = "?"
@@ -81,6 +84,8 @@ class Operation:
         }[self.kind]
         if self.outcome == UNKNOWN:
             return f"{asked}: unknown" + (f" ({self.note})" if self.note else "")
+        if self.outcome == REFUSED:
+            return f"{asked}: refused"
         if self.outcome == FAIL:
             return f"{asked}: failed" + ("" if self.result == UNSAID else f", it was {self.result}")
         return f"{asked}: {self.result}" if self.kind in (READ, ADD) else f"{asked}: ok"
@@ -115,8 +120,12 @@ class History:
         self._close(operation, OK, result)
 
     def fail(self, operation: Operation, result: Any = UNSAID) -> None:
-        """Note the answer that the operation was not done."""
+        """Note the answer that a compare-and-set did not find what it expected."""
         self._close(operation, FAIL, result)
+
+    def refuse(self, operation: Operation) -> None:
+        """Note the answer that nothing was done, for whatever reason."""
+        self._close(operation, REFUSED, None)
 
     def unknown(self, operation: Operation, note: str) -> None:
         """Note that no answer came that tells whether the operation was done."""
@@ -136,7 +145,7 @@ class History:
         operation.result = result
         if self._file is not None:
             event: dict[str, Any] = {"event": outcome, "id": operation.id}
-            if operation.kind in (READ, ADD) or (outcome == FAIL and result != UNSAID):
+            if (operation.kind in (READ, ADD) and outcome == OK) or (outcome == FAIL and result != UNSAID):
                 event["result"] = result
             self._write(event, operation.end)
 
@@ -184,7 +193,7 @@ def _take(event: dict[str, Any], operations: dict[int, Operation]) -> None:
     operation = operations[event["id"]]
     if kind == UNKNOWN:
         operation.note = event.get("note", "")
-    elif kind in (OK, FAIL):
+    elif kind in (OK, FAIL, REFUSED):
         operation.end = float(event["time"])
         operation.outcome = kind
         operation.result = event.get("result", UNSAID if kind == FAIL else None)

@@ -34,6 +34,7 @@ from tests.cluster.histories.history import (
     FAIL,
     OK,
     READ,
+    REFUSED,
     UNKNOWN,
     UNSAID,
     WRITE,
@@ -95,6 +96,8 @@ def _steps(operations: list[Operation], initial: Any) -> list[_Step]:
     """What has to be explained: without refused writes, unanswered reads, unknown writes nobody saw."""
     steps = []
     for each in operations:
+        if each.outcome == REFUSED:
+            continue
         if each.kind == READ:
             if each.outcome == OK:
                 steps.append(_Step(each, each.end, False, True, each.result))
@@ -102,8 +105,6 @@ def _steps(operations: list[Operation], initial: Any) -> list[_Step]:
             unsaid = each.result == UNSAID
             sees = each.expected if unsaid else each.result
             steps.append(_Step(each, each.end, False, not unsaid, sees, differs=unsaid))
-        elif each.outcome == FAIL:
-            continue
         elif each.kind == CAS:
             steps.append(_Step(each, each.end, True, True, each.expected, each.value))
         elif each.kind == WRITE:

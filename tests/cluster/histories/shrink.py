@@ -14,7 +14,17 @@ from __future__ import annotations
 
 from typing import Any
 
-from tests.cluster.histories.history import ADD, CAS, FAIL, OK, READ, UNKNOWN, UNSAID, Operation
+from tests.cluster.histories.history import (
+    ADD,
+    CAS,
+    FAIL,
+    OK,
+    READ,
+    REFUSED,
+    UNKNOWN,
+    UNSAID,
+    Operation,
+)
 from tests.cluster.histories.linear import BudgetExceededError, check
 
 SHRINK_BUDGET = 200_000
@@ -39,7 +49,7 @@ def _fails(operations: list[Operation], initial: Any) -> bool:
 
 
 def _changes_nothing(operation: Operation) -> bool:
-    return operation.kind == READ or operation.outcome == FAIL
+    return operation.kind == READ or operation.outcome in (FAIL, REFUSED)
 
 
 def _until(operations: list[Operation], instant: float) -> list[Operation]:
@@ -79,8 +89,8 @@ def _trace(value: Any, operations: list[Operation]) -> set[int]:
     while values:
         current = values.pop()
         for each in operations:
-            writes = each.kind != READ and each.outcome != FAIL and each.value == current
-            if each.kind == CAS and each.outcome != FAIL and each.expected == current:
+            writes = each.kind != READ and each.outcome not in (FAIL, REFUSED) and each.value == current
+            if each.kind == CAS and each.outcome not in (FAIL, REFUSED) and each.expected == current:
                 if each.value not in looked_at:
                     looked_at.add(each.value)
                     values.append(each.value)

@@ -68,6 +68,10 @@ class Purses:
             if operation is not None:
                 self._history.unknown(operation, str(unknown))
             raise
+        except Refused:
+            if operation is not None:
+                self._history.refuse(operation)
+            raise
         item = answer.get("Item")
         if operation is not None:
             self._history.ok(operation, version_of(item))
@@ -98,7 +102,7 @@ class Purses:
         try:
             answer = await client.call("UpdateItem", document)
         except Refused as refused:
-            self._history.fail(operation)
+            self._history.refuse(operation)
             if refused.type_name != CONDITION_FAILED:
                 raise
             return

@@ -171,7 +171,7 @@ class Registers:
             raise
         except Refused as refused:
             if refused.type_name != CONDITION_FAILED:
-                self.history.fail(operation)
+                self.history.refuse(operation)
             raise
 
     def _value_to_send(self, register: Register) -> int:
