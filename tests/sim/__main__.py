@@ -17,6 +17,7 @@ from tests.sim.sabotage import FAULTS, plan_for, sabotaged
 PLANS: dict[str, Callable[[int], Plan]] = {
     "mixed": Plan.of,
     "ordinary": lambda seed: Plan(),
+    "forgetful": lambda seed: Plan.forgetful(),
     "contested": lambda seed: Plan.contested(),
 }
 
@@ -55,7 +56,7 @@ def run_seeds(arguments: argparse.Namespace) -> int:
     )
     started = time.monotonic()
     failed: list[int] = []
-    totals = [0, 0, 0, 0]
+    totals = [0, 0, 0, 0, 0]
     for number, seed in enumerate(seeds, 1):
         plan = plan_for(arguments.sabotage) if arguments.sabotage else PLANS[arguments.plan](seed)
         plan.chaos_s = arguments.chaos or plan.chaos_s
@@ -75,17 +76,19 @@ def run_seeds(arguments: argparse.Namespace) -> int:
             if not arguments.keep_going:
                 break
             continue
-        for place, value in enumerate((result.events, result.operations, result.unknown, result.elections)):
+        counted = (result.events, result.operations, result.unknown, result.elections, result.snapshots)
+        for place, value in enumerate(counted):
             totals[place] += value
         if arguments.seed is not None:
             print(result)
         elif number % 20 == 0:
             print(f"{number} seeds, {time.monotonic() - started:.1f} s", flush=True)
     seconds = time.monotonic() - started
-    events, operations, unknown, elections = totals
+    events, operations, unknown, elections, snapshots = totals
     each_ms = seconds / max(len(seeds), 1) * 1000
     print(f"{len(seeds)} seeds in {seconds:.1f} s, {each_ms:.0f} ms each; failed: {failed or 'none'}")
-    print(f"{events} events, {operations} operations ({unknown} with unknown outcome), {elections} elections")
+    print(f"{events} events, {operations} operations, {unknown} of them with unknown outcome")
+    print(f"{elections} elections, {snapshots} snapshots installed")
     return 1 if failed else 0
 
 

@@ -15,14 +15,17 @@ from typing import Any
 from hashrange_node.checkpoint import Checkpointer
 from hashrange_node.node import Node
 from hashrange_node.raft import Settings
-from hashrange_node.settings import NodeIdentity, ReplicationSettings
+from hashrange_node.replica.scrubber import Scrubber
+from hashrange_node.settings import NodeIdentity, ReplicationSettings, default_raft
+from hashrange_node.snapshots import Snapshots
+from hashrange_node.storage.engine import EngineFull
 
 from hashrange.model.table import TableSchema
 from hashrange.routing.map import PlacementMap
 from hashrange.routing.transport import RoutedTransport
 from hashrange.runtime.clock import StampClock
 from hashrange.runtime.rpc.identity import Identity
-from hashrange.wire.cluster import Placement, RaftBatch
+from hashrange.wire.cluster import Placement, RaftBatch, ScrubReport
 from tests.sim.checkers import Checker
 from tests.sim.disk import Disk, SimEngine, SimLog
 from tests.sim.events import Process, WallClock, World
@@ -40,7 +43,9 @@ class Options:
         nodes: int = 3,
         routers: int = 2,
         drift: float = 0.02,
-        checkpoint_bytes: int = 20_000,
+        checkpoint_bytes: int = 10_000,
+        retention_bytes: int = 256 << 20,
+        scrub_interval_s: float = 3.0,
         raft: Settings | None = None,
         weather: Weather | None = None,
     ) -> None:
@@ -48,7 +53,11 @@ class Options:
         self.routers = routers
         self.drift = drift
         self.checkpoint_bytes = checkpoint_bytes
-        self.settings = ReplicationSettings(raft=raft) if raft is not None else ReplicationSettings()
+        self.settings = ReplicationSettings(
+            raft=raft or default_raft(),
+            retention_bytes=retention_bytes,
+            scrub_interval_s=scrub_interval_s,
+        )
         self.weather = weather or Weather()
 
 
@@ -68,7 +77,8 @@ class Machine:
         self.peers: SimPeers
         self.seen: dict[int, int] = {}
         self.starts = 0
-        self.errors: list[str] = []
+        self.installed = 0
+        """Snapshots installed in lives before this one."""
 
     @property
     def up(self) -> bool:
@@ -102,33 +112,57 @@ class Machine:
             peers=self.peers,
         )
         process.owner = self
+        self._look_after_data(process)
         cluster.open(self)
-        checkpointer = Checkpointer(
-            self.log,
-            self.node.engine,
-            self.node.driver,
-            run_off_loop=self._run_off_loop,
-            call_later=process.call_later,
-            trigger_bytes=cluster.options.checkpoint_bytes,
-            on_error=self._report,
-        )
-        checkpointer.start()
+        self.checkpointer.start()
+        self.scrubber.start()
         world.after_event(process)
 
+    def _look_after_data(self, process: Process) -> None:
+        """Snapshots, scrubs and checkpoints, as the node's program composes them."""
+        node = self.node
+        self.snapshots = Snapshots(node, self.disk.staging, self._run_off_loop, process.monotonic)
+        self.snapshots.resume()
+        self.scrubber = Scrubber(
+            node.engine,
+            process,
+            self.peers,
+            groups=lambda: list(node.driver.groups.values()),
+            damaged=node.driver.disable,
+            report=self._report,
+            interval_s=node.settings.scrub_interval_s,
+        )
+        node.scrubbed = self.scrubber.applied
+        node.handle(ScrubReport, self.scrubber.on_report)
+        self.checkpointer = Checkpointer(
+            self.log,
+            node.engine,
+            node.driver,
+            run_off_loop=self._run_off_loop,
+            call_later=process.call_later,
+            trigger_bytes=self.cluster.options.checkpoint_bytes,
+            on_error=self._report,
+        )
+
     def _run_off_loop(self, work: Any, done: Any) -> None:
-        """A flush takes a while; what it covers is durable when it ends."""
+        """Work in a thread takes a while; what a flush covers is durable when it ends."""
         process = self.process
         assert process is not None
 
         def finish() -> None:
-            work()
-            done(None)
+            try:
+                work()
+            except Exception as error:
+                done(error)
+            else:
+                done(None)
 
         process.call_later(self.cluster.world.random.uniform(0.001, 0.2), finish)
 
     def kill(self, power: bool = False) -> None:
         """End the node's process, or cut the machine's power."""
         if self.process is not None:
+            self.installed += self.snapshots.installer.installed
             self.process.kill()
             self.process = None
             self.disk.crash(power)
@@ -167,6 +201,8 @@ class Machine:
         self.kill(power=True)
 
     def _report(self, what: str, error: BaseException) -> None:
+        if isinstance(error, EngineFull):
+            return  # a disk that is full may say so
         self.cluster.trace(f"node {self.id} reports: {what}: {error!r}")
         self.cluster.reported.append((self.id, what, error))
 

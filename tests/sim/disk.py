@@ -14,12 +14,13 @@ from collections.abc import Callable, Iterator, Sequence
 
 from hashrange_node.log.errors import LogFailed, LogFull, RecordGone
 from hashrange_node.log.format import HEADER_SIZE, Appendable, Entry
+from hashrange_node.replica.staging import MemoryStaging
 from hashrange_node.storage.engine import EngineFull, KeyRange, Mutation
 from hashrange_node.storage.memory import MemoryEngine
 
 from tests.sim.events import Process, World
 
-SEGMENT_RECORDS = 50
+SEGMENT_RECORDS = 10
 
 Batch = tuple[Sequence[Mutation], Sequence[KeyRange]]
 
@@ -35,6 +36,7 @@ class Disk:
         self.durable = 0
         self.flushed: dict[bytes, bytes] = {}
         self.journal: list[Batch] = []
+        self.staging = MemoryStaging()
         self.sync_s = (0.0002, 0.002)
         self.slow_s = 0.0
         self.full = False
@@ -56,6 +58,8 @@ class Disk:
             engine.write(mutations, ranges)
         self.flushed = dict(engine.scan(b"", b"\xff"))
         self.journal.clear()
+        for staged in self.staging.finished.values():
+            staged.in_use = False
 
 
 class SimLog:
