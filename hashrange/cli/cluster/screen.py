@@ -78,12 +78,12 @@ def replica_node(replica: Any) -> Any:
 
 
 def hash_range(bounds: list[int] | None) -> str:
-    """`0000-7fff`: the first digits of the first and the last hash of a range."""
+    """`0000-7fff`: the first digits of the first and the last hash of a range, which belong to it."""
     if not bounds:
         return ""
     low, high = bounds
     shift = 64 - 4 * HASH_DIGITS
-    return f"{low >> shift:0{HASH_DIGITS}x}-{(high - 1) >> shift:0{HASH_DIGITS}x}"
+    return f"{low >> shift:0{HASH_DIGITS}x}-{high >> shift:0{HASH_DIGITS}x}"
 
 
 def size(size_bytes: int | None) -> str:
