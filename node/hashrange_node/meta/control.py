@@ -34,8 +34,7 @@ from hashrange_node.meta.controller import Controller
 from hashrange_node.meta.observed import Observed
 from hashrange_node.meta.plan import plan
 from hashrange_node.meta.reconcile import Action, ReconcileSettings, View
-from hashrange_node.meta.registry import register
-from hashrange_node.meta.reports import UNREGISTERED
+from hashrange_node.meta.registry import UNREGISTERED, register
 from hashrange_node.meta.splits import valid_at
 from hashrange_node.meta.status import status
 

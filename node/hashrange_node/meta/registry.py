@@ -10,9 +10,15 @@ from __future__ import annotations
 from hashrange.errors import ApiError, unavailable
 from hashrange.wire.cluster import NodeRecord, RegisterNode
 from hashrange_node.meta.placement import REMOVED, UP
-from hashrange_node.meta.reports import REFUSED
 
 TAKEOVER_S = 5.0
+"""Silence after which the id of a node may be taken over, in seconds."""
+
+REFUSED = "NodeRefused"
+"""Type of the error that a node gets which must not take part: it says why."""
+
+UNREGISTERED = "NodeUnknown"
+"""Type of the error that a report gets from a node that has to register (again)."""
 
 
 def register(

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from hashrange.errors import ApiError
 from hashrange.wire.cluster import GroupReport, NodeRecord, NodeReport, RegisterNode
 from hashrange_node.meta.heat import HeatSample
+from hashrange_node.meta.registry import REFUSED, UNREGISTERED
 from hashrange_node.raft.leader import Leader
 from hashrange_node.raft.progress import SNAPSHOT
 from hashrange_node.replica.group import Group
@@ -27,11 +28,6 @@ REPORT_S = 1.0
 BUSY_WRITES_PER_S = 50.0
 SAMPLE_S = 0.1
 SAMPLED_AT_ONCE = 32
-REFUSED = "NodeRefused"
-"""Type of the error that a node gets which must not take part: it says why."""
-
-UNREGISTERED = "NodeUnknown"
-"""Type of the error that a report gets from a node that has to register (again)."""
 
 
 def group_report(group: Group, interval_s: float, last: tuple[int, int] = (0, 0)) -> GroupReport:
@@ -46,7 +42,8 @@ def group_report(group: Group, interval_s: float, last: tuple[int, int] = (0, 0)
         role = "candidate" if core.is_leader else core.leadership().role.value
     report = GroupReport(group.id, group.replica_id, role, core.term, group.applied_index)
     report.damaged = group.damaged
-    report.split_applied = group.split is not None
+    # Not before the children are durable here: then the parent may go, and with it the log that makes them.
+    report.split_applied = group.split is not None and group.split_durable
     report.counts = {space: (pair[0], pair[1]) for space, pair in group.counts.items()}
     report.size_bytes = sum(pair[1] for pair in group.counts.values())
     if interval_s > 0:
