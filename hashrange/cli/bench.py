@@ -39,6 +39,7 @@ class BenchOptions:
     region: str
     server_pid: int | None
     preload: bool
+    consistent_reads: bool
     as_json: bool
 
     def settings(self) -> LoadSettings:
@@ -63,6 +64,7 @@ class BenchOptions:
             access_key=access_key or None,
             secret=secret or None,
             region=self.region,
+            consistent_reads=self.consistent_reads,
         )
 
 

@@ -123,6 +123,9 @@ def bench(
         int | None, typer.Option(help="Process id of a local server, to measure its processor time.")
     ] = None,
     preload: Annotated[bool, typer.Option(help="Load the items first (skipped when they are there).")] = True,
+    consistent_reads: Annotated[
+        bool, typer.Option("--consistent-reads", help="Ask for strongly consistent reads.")
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON, for scripts.")] = False,
 ) -> None:
     """Put load on an endpoint and measure it.
@@ -155,6 +158,7 @@ def bench(
             region=region,
             server_pid=server_pid,
             preload=preload,
+            consistent_reads=consistent_reads,
             as_json=as_json,
         )
     )

@@ -32,6 +32,7 @@ class Sample:
     p99_us: float
     cpu_us: float | None
     errors: int
+    requests: int = 0
 
 
 def measure(tool: str, server: Server, settings: LoadSettings, scratch: Path) -> Sample:
@@ -42,7 +43,12 @@ def measure(tool: str, server: Server, settings: LoadSettings, scratch: Path) ->
         if figures is None:
             return Sample(0.0, 0.0, 0.0, None, result.errors.total())
         return Sample(
-            result.rate, figures["p50_us"], figures["p99_us"], result.server_cpu_us, result.errors.total()
+            result.rate,
+            figures["p50_us"],
+            figures["p99_us"],
+            result.server_cpu_us,
+            result.errors.total(),
+            result.requests,
         )
     return _measure_with_wrk(server, settings, scratch)
 
@@ -72,6 +78,7 @@ def _measure_with_wrk(server: Server, settings: LoadSettings, scratch: Path) -> 
         p99_us=summary["p99_us"],
         cpu_us=cpu,
         errors=summary["errors"],
+        requests=summary["requests"],
     )
 
 

@@ -58,6 +58,17 @@ def test_a_request_built_from_its_template_is_the_request(number: int) -> None:
     assert document["ExpressionAttributeValues"] == {":p": {"S": shape.partition_key(number)}}
 
 
+def test_reads_are_strong_when_asked_for_and_nothing_else_changes() -> None:
+    settings = LoadSettings(consistent_reads=True)
+    made = templates(settings, Head(settings))
+    plain = templates(LoadSettings(), Head(LoadSettings()))
+    for name, template in made.items():
+        _, document = split(template.build(7))
+        strong = document.pop("ConsistentRead", False)
+        assert strong is (name in ("GetItem", "Query"))
+        assert document == split(plain[name].build(7))[1]
+
+
 @pytest.mark.parametrize("workload", WORKLOADS)
 def test_a_source_is_reproducible_and_stays_within_the_items(workload: str) -> None:
     settings = LoadSettings(workload=workload, items=25)

@@ -123,6 +123,9 @@ def templates(settings: LoadSettings, head: Head) -> dict[str, Template]:
             "ExpressionAttributeValues": {":p": key["pk"]},
         },
     }
+    if settings.consistent_reads:
+        for name in ("GetItem", "Query"):
+            documents[name]["ConsistentRead"] = True
     return {name: Template(name, document, head) for name, document in documents.items()}
 
 

@@ -16,7 +16,10 @@ class LoadError(Exception):
 
 @dataclasses.dataclass(frozen=True)
 class LoadSettings:
-    """One run. `count` requests in all, or as many as fit in `duration_s`; `rate` is requests per second."""
+    """One run. `count` requests in all, or as many as fit in `duration_s`; `rate` is requests per second.
+
+    With `consistent_reads` every GetItem and Query asks for a strongly consistent read.
+    """
 
     endpoint: str = "http://127.0.0.1:8000"
     workload: str = "mix"
@@ -33,6 +36,7 @@ class LoadSettings:
     secret: str | None = None
     region: str = "us-east-1"
     seed: int = 1
+    consistent_reads: bool = False
 
     def check(self) -> None:
         """Raise `LoadError` for the first setting that makes no sense."""
