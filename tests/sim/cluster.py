@@ -28,8 +28,9 @@ from hashrange.runtime.rpc.identity import Identity
 from hashrange.wire.cluster import Placement, RaftBatch, ScrubReport
 from tests.sim.checkers import Checker
 from tests.sim.disk import Disk, SimEngine, SimLog
-from tests.sim.events import Process, WallClock, World
+from tests.sim.events import Killed, Process, WallClock, World
 from tests.sim.network import Network, SimPeers, Weather
+from tests.sim.workload import Messages
 
 FIRST_ROUTER = 1001
 
@@ -62,12 +63,15 @@ class Options:
 
 
 class Machine:
-    """One machine and the node that runs on it, if one does."""
+    """One machine and the node that runs on it, if one does. Here the node has what placements say, nothing else."""
+
+    az: str
 
     def __init__(self, cluster: Cluster, number: int) -> None:
         world = cluster.world
         self.cluster = cluster
         self.id = number
+        self.az = "abc"[(number - 1) % 3]
         self.disk = Disk(world)
         self.wall = WallClock()
         self.rate = world.random.uniform(1 - cluster.options.drift, 1 + cluster.options.drift)
@@ -75,7 +79,7 @@ class Machine:
         self.node: Node
         self.log: SimLog
         self.peers: SimPeers
-        self.seen: dict[int, int] = {}
+        self.seen: dict[tuple[int, int], int] = {}
         self.starts = 0
         self.installed = 0
         """Snapshots installed in lives before this one."""
@@ -95,7 +99,8 @@ class Machine:
         process = self.process = Process(world, f"node {self.id}", self.rate, self.wall)
         self.starts += 1
         self.seen = {}
-        self.peers = cluster.network.join(_identity(world, "node", self.id), process, self)
+        identity = Identity("node", self.id, "", self.incarnation, world.random.getrandbits(63), self.az)
+        self.peers = cluster.network.join(identity, process, self)
         self.log = SimLog(self.disk, process, self._fatal)
         self.log.observers.append(lambda entries: cluster.checker.appended(self.id, entries))
         self.node = Node(
@@ -107,16 +112,29 @@ class Machine:
             rng=random.Random(world.random.getrandbits(32)),
             fatal=self._fatal,
             on_error=self._report,
-            identity=NodeIdentity(id=self.id, az=f"az{self.id}", standalone=False),
+            identity=NodeIdentity(id=self.id, az=self.az, standalone=False),
             settings=cluster.options.settings,
             peers=self.peers,
         )
         process.owner = self
         self._look_after_data(process)
-        cluster.open(self)
+        self._open(process)
         self.checkpointer.start()
         self.scrubber.start()
         world.after_event(process)
+
+    @property
+    def incarnation(self) -> str:
+        """The name of what is on the disk."""
+        return f"{self.id:032x}"
+
+    def _open(self, process: Process) -> None:
+        """Let the node recover and take part."""
+        node, cluster = self.node, self.cluster
+        node.recover(pause=lambda seconds: None)
+        for placement in cluster.placements:
+            if placement["id"] not in node.replicas:
+                node.open_replica(placement, cluster.schema, None)
 
     def _look_after_data(self, process: Process) -> None:
         """Snapshots, scrubs and checkpoints, as the node's program composes them."""
@@ -199,6 +217,7 @@ class Machine:
         self.cluster.trace(f"node {self.id} ends: {reason}")
         self.cluster.fatals.append((self.id, reason))
         self.kill(power=True)
+        raise Killed
 
     def _report(self, what: str, error: BaseException) -> None:
         if isinstance(error, EngineFull):
@@ -228,18 +247,26 @@ class RouterMachine:
 
     def __init__(self, cluster: Cluster, number: int) -> None:
         world = cluster.world
+        self.cluster = cluster
         self.id = number
         process = self.process = Process(world, f"router {number}")
-        self.peers = cluster.network.join(_identity(world, "router", number), process, self)
-        self.places = PlacementMap("az1", seeds=list(cluster.machines))
+        identity = Identity("router", number, "", "", world.random.getrandbits(63), "abc"[number % 3])
+        self.peers = cluster.network.join(identity, process, self)
+        self.messages = Messages(cluster.schema)
+        self.transport: RoutedTransport
+        self._compose()
+
+    def _compose(self) -> None:
+        cluster = self.cluster
+        places = PlacementMap("a", seeds=list(cluster.machines))
         for placement in cluster.placements:
-            self.places.put(placement)
+            places.put(placement)
         self.transport = RoutedTransport(
-            self.places,
+            places,
             self.peers,
-            now=process.monotonic,
-            call_later=process.call_later,
-            rng=random.Random(world.random.getrandbits(32)),
+            now=self.process.monotonic,
+            call_later=self.process.call_later,
+            rng=random.Random(cluster.world.random.getrandbits(32)),
         )
         self.peers.listen(
             lambda node, process_id, restarted: self.transport.node_up(node), self.transport.node_down
@@ -258,6 +285,9 @@ class RouterMachine:
 class Cluster:
     """Machines 1..n on one network, with every partition of one table on the first three."""
 
+    machine_class: type[Machine] = Machine
+    router_class: type[RouterMachine] = RouterMachine
+
     def __init__(self, world: World, options: Options, document: dict[str, Any]) -> None:
         self.world = world
         self.options = options
@@ -274,7 +304,7 @@ class Cluster:
             for part in self.schema.partitions.all
         ]
         self.routers: dict[int, RouterMachine] = {}
-        self.machines = {number: Machine(self, number) for number in range(1, options.nodes + 1)}
+        self.machines = {number: self.machine_class(self, number) for number in range(1, options.nodes + 1)}
         world.after_event = self._after_event
         self.network.on_raft = self.checker.sent
 
@@ -283,15 +313,11 @@ class Cluster:
         for machine in self.machines.values():
             machine.start()
         for number in range(FIRST_ROUTER, FIRST_ROUTER + self.options.routers):
-            self.routers[number] = RouterMachine(self, number)
+            self.routers[number] = self.router_class(self, number)
 
-    def open(self, machine: Machine) -> None:
-        """What the composition of a node's program does at the start."""
-        node = machine.node
-        node.recover(pause=lambda seconds: None)
-        for placement in self.placements:
-            if placement["id"] not in node.replicas:
-                node.open_replica(placement, self.schema, None)
+    def partitions(self) -> list[Placement]:
+        """Where every partition is that serves something."""
+        return self.placements
 
     def trace(self, text: str) -> None:
         """Print what happens, if that is wanted."""
@@ -302,10 +328,6 @@ class Cluster:
         owner = process.owner
         if owner is not None:
             owner.look()
-
-
-def _identity(world: World, kind: str, number: int) -> Identity:
-    return Identity(kind, number, "simulated", f"{number:032x}", world.random.getrandbits(63), f"az{number}")
 
 
 def _placement(partition: int, lo: int, hi: int, table: str) -> Placement:

@@ -21,7 +21,7 @@ from tests.sim.cluster import Cluster, Options
 from tests.sim.events import World
 from tests.sim.faults import Faults
 from tests.sim.network import Weather
-from tests.sim.workload import Clients, Messages, table_document
+from tests.sim.workload import Clients, table_document
 
 ELECTION_S = 10.0
 SETTLE_S = 40.0
@@ -97,6 +97,8 @@ class Simulation:
     def run(self) -> Result:
         """Do it all."""
         self._begin()
+        self._until(self._elected, ELECTION_S, "every group elects a leader at the start")
+        self._start_clients()
         self.faults.start()
         self.world.run(self.world.now + self.plan.chaos_s)
         self.faults.stop()
@@ -120,6 +122,8 @@ class Simulation:
 
     def _begin(self) -> None:
         self.cluster.start()
+
+    def _start_clients(self) -> None:
         plan = self.plan
         self.registers = [f"r{number}" for number in range(plan.registers)]
         self.counters = [f"c{number}" for number in range(plan.counters)]
@@ -127,7 +131,7 @@ class Simulation:
             clients = Clients(
                 router.process,
                 router,
-                Messages(self.cluster.schema),
+                router.messages,
                 self.history,
                 self.rng,
                 registers=self.registers,
@@ -137,7 +141,6 @@ class Simulation:
             )
             self.clients.append(clients)
             clients.start()
-        self._until(self._elected, ELECTION_S, "every group elects a leader at the start")
 
     def _open(self) -> int:
         return sum(clients.open for clients in self.clients)
@@ -174,10 +177,10 @@ class Simulation:
         return None
 
     def _elected(self) -> bool:
-        return all(self._serving(placement["id"]) is not None for placement in self.cluster.placements)
+        return all(self._serving(placement["id"]) is not None for placement in self.cluster.partitions())
 
     def _settled(self) -> bool:
-        for placement in self.cluster.placements:
+        for placement in self.cluster.partitions():
             leader = self._serving(placement["id"])
             if leader is None:
                 return False
@@ -206,7 +209,7 @@ class Simulation:
         for machine in self.cluster.machines.values():
             for group in machine.node.driver.groups.values():
                 check(not group.damaged, "no replica is damaged", f"node {machine.id}: {group.damaged}")
-        for placement in self.cluster.placements:
+        for placement in self.cluster.partitions():
             digests = set()
             for place in placement["replicas"]:
                 node = self.cluster.machines[place["node"]].node
