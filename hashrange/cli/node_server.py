@@ -152,6 +152,7 @@ class NodeServer:
             interval_s=config.scrub_interval_s,
         )
         node.scrubbed = self.scrubber.applied
+        node.flush_engine = lambda done: self.scheduler.run_off_loop(node.engine.flush, done)
         node.handle(ScrubReport, self.scrubber.on_report)
         self.sweeper = ExpirySweeper(
             lambda: list(node.replicas.values()),

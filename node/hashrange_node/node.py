@@ -35,6 +35,8 @@ from hashrange_node.settings import NodeIdentity, ReplicationSettings
 from hashrange_node.storage import keyspace
 from hashrange_node.storage.engine import Engine, EngineError
 
+FLUSH_RETRY_S = 1.0
+
 
 class Scheduler(Protocol):
     """What the node needs of an event loop."""
@@ -107,6 +109,7 @@ class Node:
         )
         self.catalogue = Catalogue(self.groups.control, engine)
         self.on_leading: Callable[[Replica, bool], None] = lambda replica, serving: None
+        self.flush_engine: Callable[[Callable[[BaseException | None], None]], None] = self._flush_here
         self._index_lag_s = index_lag_s
         self._stopped = False
         self._handlers: dict[type, Callable[[Any, Done], None]] = {
@@ -207,6 +210,29 @@ class Node:
         for child in child_groups(parent, split):
             if child.id not in self.replicas and self.engine.get(keyspace.group_state(child.id)) is not None:
                 self._open_child(replica, child, parent.led)
+        self._make_split_durable(parent)
+
+    def _make_split_durable(self, parent: Group) -> None:
+        """Flush what a split wrote. The parent's log, which could write it again, is dropped only afterwards."""
+
+        def flushed(error: BaseException | None) -> None:
+            if error is None:
+                parent.split_durable = True
+            elif not self._stopped and not parent.dropped:
+                self.report("the state of the children of a split could not be flushed", error)
+                self.scheduler.call_later(FLUSH_RETRY_S, lambda: self.flush_engine(flushed))
+
+        if not parent.split_durable:
+            self.flush_engine(flushed)
+
+    def _flush_here(self, done: Callable[[BaseException | None], None]) -> None:
+        """Flush in this thread: where nobody has given a way to do it in another."""
+        try:
+            self.engine.flush()
+        except EngineError as error:
+            done(error)
+        else:
+            done(None)
 
     def _open_child(self, parent: Replica, group: Group, led: bool) -> None:
         self.groups.open_child(group)

@@ -85,7 +85,8 @@ class Group:
     `stamp` is an upper bound of the stamps in applied entries: kept so that a clock that was set back while
     the node was down cannot make new writes look older than those before. `serving`: this replica leads, and
     everything of earlier leaders is applied. `alone`: the group has no other member. `nodes` says on which node a
-    replica is. `damaged` says why this replica cannot go on, "" while it can.
+    replica is. `damaged` says why this replica cannot go on, "" while it can. `split_durable`: a flush has made the
+    children of its split durable here; until then only this group's log can make them again.
     """
 
     __slots__ = (
@@ -116,6 +117,7 @@ class Group:
         "replica_id",
         "serving",
         "split",
+        "split_durable",
         "stamp",
         "starts",
         "storage",
@@ -150,7 +152,7 @@ class Group:
         self.reads: list[tuple[int, Callable[[ApiError | None], None]]] = []
         self.parked: list[Callable[[], None]] = []
         self.serving = self.led = self.alone = False
-        self.dropped = self.installing = False
+        self.dropped = self.installing = self.split_durable = False
         self.touched = self.unsaved = False
         self.quiet_ticks = self.reads_served = self.writes_taken = 0
         self.damaged = ""
