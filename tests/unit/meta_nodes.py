@@ -217,7 +217,7 @@ class TestNode:
             rng=rng,
             fatal=self._fatal,
             on_error=lambda what, error: self.errors.append((what, error)),
-            identity=NodeIdentity(id=self.id, generation=0, az=self.az, standalone=False),
+            identity=NodeIdentity(id=self.id, az=self.az, standalone=False),
             peers=peers,
         )
         self.snapshots = Snapshots(self.node, self.staging, _run_now, lambda: world.now)

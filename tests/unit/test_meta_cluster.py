@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from hashrange_node.storage import keyspace
 
 from hashrange.errors import ApiError
 from hashrange.model.table_document import revised
@@ -243,3 +244,50 @@ def test_a_drained_node_leads_nothing() -> None:
     assert not cluster.nodes[2].plane.control.leading
     assert "again" in cluster.ask(ClusterCommand("undrain", {"node": 2}))["message"]
     assert cluster.control.node.catalogue.nodes[2]["state"] == "up"
+
+
+def test_a_wiped_node_never_runs_a_replica_that_it_has_lost() -> None:
+    """With the id of the one before it could vote a second time."""
+    cluster = TestCluster()
+    cluster.begin()
+    cluster.create()
+    victim = cluster.nodes[3]
+    lost = victim.node.replicas[1].group.replica_id
+    victim.wipe()
+    victim.start()
+    opened: list[int] = []
+    open_replica = victim.node.open_replica
+
+    def noted(placement: Any, schema: Any, index_name: Any) -> Any:
+        replica = open_replica(placement, schema, index_name)
+        if replica is not None:
+            opened.append(replica.group.replica_id)
+        return replica
+
+    victim.node.open_replica = noted  # type: ignore[method-assign]
+    cluster.world.until(lambda: opened, 60)
+    assert victim.plane.ready
+    assert lost not in opened
+    control = victim.node.groups.control
+    assert not victim.node.catalogue.member or control.replica_id > 3
+
+
+def test_what_a_node_finds_on_disk_of_a_partition_that_is_gone_is_removed() -> None:
+    cluster = TestCluster()
+    cluster.begin()
+    cluster.create()
+    node = cluster.nodes[3]
+    state = node.engine.get(keyspace.group_state(1))
+    assert state is not None
+    document = cluster.control.node.catalogue.documents["Things"]
+    cluster.ask(ChangeTable("Things", (document["TableId"], document["Generation"]), None, []))
+    cluster.world.run(2)
+    node.stop()
+    item = keyspace.space_prefix(1, keyspace.ITEMS) + b"k" * 9
+    unknown = keyspace.group_state(77)  # the id is given out only later: this node may not know yet
+    node.engine.write([(keyspace.group_state(1), state), (item, b"v"), (unknown, state)])
+    node.start()
+    cluster.world.until(lambda: node.plane.ready)
+    assert node.engine.get(keyspace.group_state(1)) is None
+    assert node.engine.get(item) is None
+    assert node.engine.get(unknown) == state
