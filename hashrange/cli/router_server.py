@@ -19,6 +19,7 @@ from hashrange_router.api.operations import entries
 from hashrange_router.api.tables_plan import Site
 from hashrange_router.api.tables_quotas import Quotas
 from hashrange_router.auth.gate import authenticator
+from hashrange_router.http.request import Request
 from hashrange_router.http.server import HttpServer, serve
 from hashrange_router.pages import Pages
 
@@ -26,7 +27,7 @@ from hashrange import __version__
 from hashrange.cli.admin import AdminPort, Faults
 from hashrange.cli.front import http_limits, register_front_metrics
 from hashrange.cli.router_metrics import register_routing_metrics
-from hashrange.errors import ApiError, internal
+from hashrange.errors import ApiError, internal, unavailable
 from hashrange.routing.retry import RetryPolicy
 from hashrange.routing.routing import Routing
 from hashrange.runtime.clock import Clock, SystemClock
@@ -39,7 +40,7 @@ from hashrange.wire.codec import Codec
 from hashrange.wire.messages import Done
 
 ACCOUNT = "000000000000"
-PROBE_S = 0.5
+PROBE_S = 0.2
 
 
 class RouterServer:
@@ -51,7 +52,7 @@ class RouterServer:
         self.telemetry = telemetry
         self.log = get_logger("router")
         self.draining = False
-        self.control_seen = False
+        self.control_seen = self.complete = False
         """Whether the control plane's leader has ever answered."""
         loop = asyncio.get_running_loop()
         rng = Random()
@@ -80,6 +81,7 @@ class RouterServer:
         )
         self.context.next_partition_id = lambda: self.view.next_partition_id
         self.context.locate = self.routing.places.locate
+        self._authenticate = authenticator(config.secrets(), config.region, config.strict_region, clock)
         self.dispatcher: Dispatcher
         self.http: HttpServer
         self.admin: AdminPort
@@ -123,17 +125,24 @@ class RouterServer:
             return "no node has sent the catalogue yet"
         if not self.control_seen:
             return "the control plane has no leader that could be reached yet"
+        if not self.complete:
+            return "no node has sent the newest catalogue yet"
         return ""
 
     def _probe(self) -> None:
-        """Look for the control plane's leader until it has answered once."""
+        """Ask the control plane's leader until it has answered, and everything that it names is known here.
+
+        A node that was started anew may first send a catalogue of long ago: a router that took it for the truth
+        would say of tables that they do not exist.
+        """
 
         def done(answer: Any) -> None:
-            if isinstance(answer, ApiError):
-                self._loop.call_later(PROBE_S, self._probe)
-            else:
+            if not isinstance(answer, ApiError):
                 self.control_seen = True
-                self.log.info("ready", cluster=self.view.cluster, tables=len(self.view.documents))
+                if all(each["id"] in self.view.placements for each in answer["partitions"]):
+                    self._begin()
+                    return
+            self._loop.call_later(PROBE_S, self._probe)
 
         if self.draining:
             return
@@ -141,6 +150,16 @@ class RouterServer:
             self.routing.transport.send(ClusterStatus(), done)
         else:
             self._loop.call_later(PROBE_S / 10, self._probe)
+
+    def _begin(self) -> None:
+        """The catalogue is known: serve."""
+        self.complete = True
+        self.dispatcher.authenticate_with(self._authenticate)
+        self.log.info("ready", cluster=self.view.cluster, tables=len(self.view.documents))
+
+    def _not_yet(self, request: Request) -> None:
+        """Until the catalogue is known, nothing can be said about any table."""
+        raise unavailable(self.not_ready() or "the router is starting")
 
     # Life.
 
@@ -152,7 +171,7 @@ class RouterServer:
             self.routing.settled,
             self.telemetry,
             AccessLog(config.access_log),
-            authenticator(config.secrets(), config.region, config.strict_region, self.clock),
+            self._not_yet,
             Pages(
                 f"{config.host}:{config.port}",
                 lambda: not self.not_ready(),

@@ -58,6 +58,8 @@ class Cluster:
         self.servers: dict[int, RpcServer] = {}
         self.addresses: dict[int, str] = {}
         self.watchers: list[Peer] = []
+        self.unheard: list[int] = []
+        """Partitions that the control plane names, and of which no catalogue tells yet."""
 
     async def start(self, node: int) -> None:
         handler = Node(self, node)
@@ -125,7 +127,8 @@ class Node:
             done(None)
         else:
             answer = self.cluster.model.answer(self.node, message)
-            done({"nodes": []} if answer == b"done" else answer)
+            named = [{"id": p} for p in (*self.cluster.model.placements, *self.cluster.unheard)]
+            done({"nodes": [], "partitions": named} if answer == b"done" else answer)
 
     def cast(self, peer: Peer, message: Any) -> None:
         raise AssertionError("a router casts nothing")
@@ -168,11 +171,22 @@ async def running(router: RouterServer, cluster: Cluster) -> None:
         status, _ = await asyncio.to_thread(call, router.port, None, None, "/health/ready")
         return status == 200
 
+    async def seen() -> bool:
+        return router.control_seen
+
     assert not await ready()
     assert "catalogue" in router.not_ready()
+    status, error = await api("GetItem", get)
+    assert status == 503 and error["__type"].endswith("#ServiceUnavailable"), "it does not know what exists"
     await cluster.start(2)
     await cluster.start(3)
     router._seeds.update(cluster.addresses)
+    cluster.unheard.append(99)
+    await eventually(seen)
+    assert not await ready(), "a catalogue of long ago is not the truth"
+    status, error = await api("GetItem", get)
+    assert status == 503 and "catalogue" in error["message"]
+    cluster.unheard.clear()
     await eventually(ready)
     assert router.identity.cluster == "c1"
     assert await api("GetItem", get) == (200, {"Item": {"k": {"S": "a"}}})

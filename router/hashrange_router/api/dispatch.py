@@ -68,6 +68,10 @@ class Dispatcher:
         self._log = get_logger("api")
         self.in_flight = 0
 
+    def authenticate_with(self, authenticate: Callable[[Request], None]) -> None:
+        """Check requests like this from now on; what it raises is their answer."""
+        self._authenticate = authenticate
+
     def __call__(self, request: Request) -> None:
         """Run one request; the answer is given in this tick or a later one."""
         started = perf_counter()
