@@ -6,6 +6,7 @@ Independent of the cluster's own scrub: the engines are opened here and every ke
 from __future__ import annotations
 
 import hashlib
+import itertools
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -85,20 +86,16 @@ def _replica(engine: RocksEngine, node: int, placement: dict[str, Any]) -> _Repl
 
 
 def _judge(partition: int, replicas: list[_Replica], comparison: Comparison) -> None:
-    by_index: dict[int, list[_Replica]] = {}
-    for replica in replicas:
-        by_index.setdefault(replica.applied, []).append(replica)
-    largest = max(by_index.values(), key=len, default=[])
-    for group in by_index.values():
-        if group is not largest:
-            comparison.incomparable += [
-                f"partition {partition} on node {each.node} had applied {each.applied}, others "
-                f"{largest[0].applied}"
-                for each in group
-            ]
-        if len({each.digest for each in group}) > 1:
-            told = ", ".join(f"node {each.node}: {each.entries} entries {each.digest[:8]}" for each in group)
-            comparison.different.append(
-                f"the replicas of partition {partition} differ at index {group[0].applied}: {told}"
-            )
+    """Replicas that are equal are equal; those that differ must have applied different entries, and be told of."""
+    newest = max((each.applied for each in replicas), default=0)
+    for first, second in itertools.combinations(replicas, 2):
+        if first.digest == second.digest:
+            continue
+        told = f"node {first.node} and node {second.node} differ in partition {partition}"
+        told += f" ({first.entries} and {second.entries} entries)"
+        if first.applied == second.applied:
+            comparison.different.append(f"{told} at the same index {first.applied}")
+        elif newest in (first.applied, second.applied):
+            told += f", which had applied {first.applied} and {second.applied}"
+            comparison.incomparable.append(told)
     comparison.compared += len(replicas)

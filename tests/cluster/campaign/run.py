@@ -226,7 +226,7 @@ def _compare_replicas(cluster: LocalCluster, outcome: Outcome) -> None:
     outcome.wrong.extend(comparison.different)
     told = f"{comparison.compared} replicas compared"
     if comparison.incomparable:
-        told += "; not at the same index: " + "; ".join(comparison.incomparable[:3])
+        told += "; not comparable: " + "; ".join(comparison.incomparable[:3])
     outcome.notes.append(told)
     if not comparison.compared:
         outcome.wrong.append("no replicas were found to compare")
