@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from hashrange.errors import ApiError, unavailable, validation
@@ -10,16 +11,18 @@ from hashrange.wire.faults import Overloaded
 from hashrange.wire.messages import Done
 from hashrange_node.raft.confchange import Change, ChangeKind, ConfChange, Transition
 from hashrange_node.raft.refusal import Refusal
+from hashrange_node.replica.effects import Effects
 from hashrange_node.replica.group import Group
+from hashrange_node.replica.halving import Sampling
 from hashrange_node.replica.replica import Replica
-from hashrange_node.replica.split import halving_hash, split_effects
-from hashrange_node.storage import keyspace
+from hashrange_node.replica.split import split_effects
 
 if TYPE_CHECKING:
     from hashrange_node.node import Node
 
 DRAIN_POLL_S = 0.02
 DRAIN_POLLS = 150
+SAMPLES_PER_TICK = 8
 
 
 class Membership:
@@ -79,15 +82,20 @@ class Membership:
 
     def _hint(self, message: SplitHint, done: Done) -> None:
         group = self._led(message.partition)
-        done(self._halving(group))
+        self._sample(group, lambda sampling: done(sampling.halving_hash()))
 
-    def _halving(self, group: Group) -> int | None:
-        place, engine = group.place, self._node.engine
+    def _sample(self, group: Group, done: Callable[[Sampling], None]) -> None:
+        """See where the data lie, a few samples a tick."""
+        sampling = Sampling(self._node.engine, group.place)
 
-        def size(lo: int, hi: int) -> int:
-            return engine.approximate_size(*keyspace.hashes_of(place.store, keyspace.ITEMS, lo, hi))
+        def step() -> None:
+            for _ in range(SAMPLES_PER_TICK):
+                if sampling.step():
+                    done(sampling)
+                    return
+            self._node.scheduler.call_soon(step)
 
-        return halving_hash(size, place.lo, place.hi)
+        step()
 
     def _split(self, message: SplitPartition, done: Done) -> None:
         group = self._led(message.partition)
@@ -97,8 +105,7 @@ class Membership:
             done(None)
             return
         replica = self._node.replicas[group.id]
-        at = message.at if message.at is not None else self._halving(group)
-        if at is None or not group.place.lo < at <= group.place.hi:
+        if message.at is not None and not group.place.lo < message.at <= group.place.hi:
             raise validation(f"Partition {group.id} cannot be split there")
         configuration = group.core.configuration
         if configuration.joint or configuration.learners:
@@ -106,9 +113,19 @@ class Membership:
         if replica.splitting:
             raise Overloaded(f"partition {group.id} is being split already")
         replica.splitting = True
-        self._drain(replica, at, message.children, done, DRAIN_POLLS)
 
-    def _drain(self, replica: Replica, at: int, children: list[int], done: Done, left: int) -> None:
+        def sampled(sampling: Sampling) -> None:
+            at = message.at if message.at is not None else sampling.halving_hash()
+            if at is None:
+                replica.splitting = False
+                done(validation(f"Partition {group.id} cannot be split: nearly all of it is under one key"))
+            else:
+                split = split_effects(group, at, message.children, sampling.share_below(at))
+                self._drain(replica, split, done, DRAIN_POLLS)
+
+        self._sample(group, sampled)
+
+    def _drain(self, replica: Replica, split: Effects, done: Done, left: int) -> None:
         """No more writes are taken: wait for those under way, and until their index changes are delivered.
 
         A change that the parent still had to deliver could arrive behind a later one of a child.
@@ -120,7 +137,7 @@ class Membership:
             done(group.not_leader())
         elif group.pending or (shipper is not None and shipper.backlog):
             if left:
-                again = lambda: self._drain(replica, at, children, done, left - 1)  # noqa: E731
+                again = lambda: self._drain(replica, split, done, left - 1)  # noqa: E731
                 self._node.scheduler.call_later(DRAIN_POLL_S, again)
             else:
                 replica.splitting = False
@@ -131,11 +148,4 @@ class Membership:
                 replica.splitting = False
                 done(answer if isinstance(answer, ApiError) else None)
 
-            group.propose(split_effects(group, at, children, self._share(group, at)), proposed)
-
-    def _share(self, group: Group, at: int) -> float:
-        """The part of the partition's bytes that lies below a hash."""
-        place, engine = group.place, self._node.engine
-        below = engine.approximate_size(*keyspace.hashes_of(place.store, keyspace.ITEMS, place.lo, at - 1))
-        total = engine.approximate_size(*keyspace.hashes_of(place.store, keyspace.ITEMS, place.lo, place.hi))
-        return below / total if total > 0 else 0.5
+            group.propose(split, proposed)

@@ -7,7 +7,6 @@ parent's members; a replica that did not apply the split itself can only be give
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 from hashrange.wire.cluster import Placement
@@ -65,21 +64,6 @@ def split_mutations(parent: Group, split: dict[str, Any]) -> list[Mutation]:
         mutations.append((keyspace.group_state(child.id), child.state()))
         mutations.extend(parent.window.copy_for(child.id)[1])
     return mutations
-
-
-def halving_hash(size: Callable[[int, int], int], lo: int, hi: int) -> int | None:
-    """The hash that halves the bytes in [lo, hi], by `size(lo, hi)`; None when there is nothing to halve."""
-    total = size(lo, hi)
-    if total <= 0 or hi - lo < 2:
-        return None
-    low, high = lo + 1, hi
-    while low < high and high - low > (hi - lo) >> 20:
-        middle = (low + high) // 2
-        if size(lo, middle - 1) * 2 < total:
-            low = middle + 1
-        else:
-            high = middle
-    return high
 
 
 def successor_placements(parent: Placement | None, group: Group) -> list[dict[str, Any]]:
