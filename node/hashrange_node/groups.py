@@ -1,6 +1,6 @@
 """The groups of a node: opened from what was recovered and what the catalogue places here, ticked, and fed.
 
-`Groups` is the driver's way to the rest of the node (`replica.driver.Hooks`): it posts messages to other nodes,
+`Groups` is the driver's way to the rest of the node (`replica.hooks.Hooks`): it posts messages to other nodes,
 parks requests that came before a leader was ready, and wakes idle groups when a node falls silent.
 """
 
@@ -60,12 +60,13 @@ class Groups:
     def take(self, recovery: Recovery) -> None:
         """Take over what a replay has found."""
         self.recovered = recovery.found
+        # A group of which the log has but a vote is kept too, until it is opened and the vote in the engine.
         last = {
-            group_id: found.storage.last_index()
+            group_id: found.storage.last_index() if found.storage is not None else 0
             for group_id, found in recovery.found.items()
-            if found.storage is not None
+            if found.storage is not None or found.group.unsaved
         }
-        self._driver.recovered(recovery.position, last, self.recovered)
+        self._driver.retention.recovered(recovery.position, last, self.recovered)
 
     def open_control(self, initial: dict[int, int] | None = None, replica_id: int = FIRST_REPLICA) -> None:
         """Open group 0. `initial` (replica -> node) for a new cluster's first members; else what was found."""

@@ -77,10 +77,15 @@ def hard_state(group: int, term: int, vote: int) -> Entry:
     return Entry(group, vote, term, b"", HARD_STATE)
 
 
+VOID = (1, 0)
+"""Index and term of the record that ends the life of a replica."""
+
+
 def truncate(group: int, index: int, term: int) -> Entry:
     """The record that voids a group's entries from `index` on, appended in `term`.
 
-    Index 1 voids all of them: what follows continues a snapshot, or belongs to another replica of the group.
+    Index 1 voids all of them: what follows continues a snapshot, or, in term 0 (`VOID`), the replica is gone and
+    what follows belongs to another one of the group.
     """
     return Entry(group, index, term, b"", TRUNCATE)
 

@@ -49,7 +49,7 @@ class Changes:
         if found != message.expected or any(n < planned_next for n in message.partition_ids):
             self._conflict(done)
             return
-        group.driver.admit()
+        group.driver.admit(group)
         after = message.document
         mutations: list[Mutation] = [
             (records.table_key(message.name), records.dump(after) if after is not None else None)
@@ -186,7 +186,7 @@ class Changes:
         return found
 
     def _propose(self, mutations: list[Mutation], result: Any, done: Done) -> None:
-        self._catalogue.group.driver.admit()
+        self._catalogue.group.driver.admit(self._catalogue.group)
         self._catalogue.group.propose(Effects(mutations, [], result), done)
 
     def _conflict(self, done: Done) -> None:

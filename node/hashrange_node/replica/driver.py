@@ -12,16 +12,15 @@ full stops everything but reads, until there is room again.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Container, Iterable, Sequence
-from typing import Any, Protocol
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
 
 from hashrange.errors import ApiError, internal, unavailable
 from hashrange.wire.cluster import RaftBatch
-from hashrange.wire.faults import LeadershipLost
 from hashrange_node.log.errors import LogError, LogFull
 from hashrange_node.log.format import CONFIG as LOG_CONFIG
 from hashrange_node.log.format import ENTRY as LOG_DATA
-from hashrange_node.log.format import ENTRY_KINDS, hard_state, truncate
+from hashrange_node.log.format import ENTRY_KINDS, VOID, hard_state, truncate
 from hashrange_node.log.format import NOOP as LOG_NOOP
 from hashrange_node.log.protocol import NodeLog
 from hashrange_node.raft.messages import Entry, InstallSnapshot, Message
@@ -29,44 +28,16 @@ from hashrange_node.raft.ready import Leadership, Ready, RoleName
 from hashrange_node.replica.applier import Applier
 from hashrange_node.replica.effects import Mutation
 from hashrange_node.replica.group import Done, Group, Proposal
-from hashrange_node.replica.log_use import LogUse
+from hashrange_node.replica.hooks import Hooks
+from hashrange_node.replica.retention import Retention
 from hashrange_node.settings import ReplicationSettings
-from hashrange_node.storage import keyspace
-from hashrange_node.storage.engine import Engine, EngineBusy
+from hashrange_node.storage.engine import Engine
 
 # How an entry's kind is recorded in the log, by raft kind: DATA, NOOP, CONFIG.
 LOG_KINDS = (LOG_DATA, LOG_NOOP, LOG_CONFIG)
 
 Later = Callable[[float, Callable[[], None]], Any]
 Persisting = list[tuple[Group, int, Sequence[Message]]]
-
-
-class Hooks(Protocol):
-    """What the driver leaves to the node."""
-
-    def post(self, node: int, batch: RaftBatch) -> None:
-        """Send messages to another node; they may be lost."""
-        ...
-
-    def send_snapshot(self, group: Group, message: InstallSnapshot, node: int) -> None:
-        """Send the group's state to a replica that needs it; the outcome goes to the core."""
-        ...
-
-    def install(self, group: Group, work: Ready, done: Callable[[], None]) -> None:
-        """Put a snapshot in the place of the group's state; `done` when it is durable."""
-        ...
-
-    def serving(self, group: Group, serving: bool) -> None:
-        """The group begins to be served here, or that is over."""
-        ...
-
-    def scrub(self, group: Group, scrub: tuple[int, bytes, bytes], index: int) -> None:
-        """The engine has the entries up to `index`, no more: compute the checksum of a slice."""
-        ...
-
-    def split_mutations(self, group: Group, split: dict[str, Any]) -> list[Mutation]:
-        """What a split writes besides: the state of the children."""
-        ...
 
 
 class Driver:
@@ -113,10 +84,9 @@ class Driver:
         self.report = on_error
         self._call_soon = call_soon
         self.applier = Applier(self)
+        self.retention = Retention(self)
         self._dirty: list[Group] = []
         self._writing: deque[tuple[int, Persisting]] = deque()
-        self._use: LogUse[int] = LogUse()
-        self._unopened: Container[int] = ()
         self._blocked: tuple[list[Any], Persisting] | None = None
         self._outbox: dict[int, list[tuple[int, Message]]] = {}
         self._scheduled = self._turning = False
@@ -142,6 +112,8 @@ class Driver:
         if group.core is not None:
             self._lose(group)
         self.applier.forget(group)
+        if group.storage is not None:
+            group.storage.close()
         if self.groups.get(group.id) is group:
             del self.groups[group.id]
         self.active.pop(group, None)
@@ -149,16 +121,15 @@ class Driver:
     def disable(self, group: Group, reason: str) -> None:
         """A replica cannot go on: it takes part in nothing any more, until another one is put in its place."""
         group.damaged = reason
+        group.core.step_down()  # no lease, and nothing to keep the log for
         self.applier.forget(group)
         self._lose(group)
         self.active.pop(group, None)
 
     def void(self, group_id: int) -> None:
-        """What the log has of a group is of no more use; the next sync makes that durable."""
-        try:
-            self.log.append([truncate(group_id, 1, 0)])
-        except LogError as error:
-            self.report(f"the entries of partition {group_id} stay in the log", error)
+        """What the log has of a group is of no more use."""
+        if not self.closed:
+            self._append([truncate(group_id, *VOID)], [])
 
     def configured(self, group: Group) -> None:
         """The membership of a group has changed."""
@@ -196,6 +167,8 @@ class Driver:
 
     def wake(self, group: Group, silent_ticks: int = 0) -> None:
         """Let a group be idle no longer."""
+        if group.damaged:
+            return
         group.core.wake(silent_ticks)
         self._activate(group)
         self.touch(group)
@@ -226,13 +199,16 @@ class Driver:
             for callback in callbacks:
                 callback()
 
-    def admit(self) -> None:
-        """Raise ServiceUnavailable when a write cannot be taken now: the queue is full, or the disk is."""
+    def admit(self, group: Group) -> None:
+        """Raise ServiceUnavailable when a write cannot be taken now: the queue is full, or the disk is.
+
+        A full disk is an InternalServerError where nobody else can take the write.
+        """
         if self._queued >= self.MAX_QUEUED or self._queued_bytes >= self.MAX_QUEUED_BYTES:
             raise unavailable("Too many writes are waiting for the log; retry later")
         stalled = self.log_stalled or self.applier.stalled
         if stalled is not None:
-            raise internal(stalled)
+            raise internal(stalled) if group.alone else unavailable(stalled)
 
     def submit(self, group: Group, size: int) -> None:
         """A group has a new proposal, of `size` bytes."""
@@ -326,6 +302,10 @@ class Driver:
             self.report(f"the log of partition {group.id} has entries that cannot be read", error)
             group.storage.compact(group.applied_index, group.applied_term)
             self.touch(group)
+        except Exception as error:
+            # Part of its work is lost: it must not go on, but the others of this turn do.
+            self.report(f"the replica of partition {group.id} here failed", error)
+            self.disable(group, f"it failed: {error!r}")
 
     def _collect(self, group: Group, records: list[Any], persisting: Persisting) -> None:
         """Take what a group's core has to be done. Its order is that of `Ready`."""
@@ -339,10 +319,11 @@ class Driver:
                 if work.hard_state is not None:
                     group.hard_state = work.hard_state
                     group.unsaved = True
-                    records.append(hard_state(group.id, work.hard_state.term, work.hard_state.vote))
                 if work.snapshot is not None:
                     self._install(group, work)
                     return
+                if work.hard_state is not None:
+                    records.append(hard_state(group.id, work.hard_state.term, work.hard_state.vote))
                 if work.truncate_from is not None:
                     records.append(truncate(group.id, work.truncate_from, core.term))
                 for entry in work.entries:
@@ -360,6 +341,10 @@ class Driver:
 
     def _append(self, records: list[Any], persisting: Persisting) -> None:
         """Write what groups want persisted and sync it; what needs no writing waits for the writes before."""
+        if self._blocked is not None:
+            self._blocked[0].extend(records)
+            self._blocked[1].extend(persisting)
+            return
         if not records:
             if self._writing:
                 self._writing[-1][1].extend(persisting)
@@ -384,9 +369,7 @@ class Driver:
                 group = self.groups.get(record[0])
                 if record[4] in ENTRY_KINDS and group is not None and not group.alone:
                     group.starts[record[1]] = start
-        for group, _, _ in persisting:
-            self._use.note(group.id, group.core.log.saved)
-        self._use.grown(position)
+        self.retention.written((group for group, _, _ in persisting), position)
         self._writing.append((position, persisting))
         self.log.sync(position, self._durable)
 
@@ -398,10 +381,12 @@ class Driver:
         self._blocked = (records, persisting)
         self.log_stalled = reason
         for group in list(self.groups.values()):
-            if group.pending:
-                group.fail_waiting(internal(reason) if group.alone else LeadershipLost(group.id))
-            if group.core.is_leader and not group.alone:
+            if group.alone:
+                group.fail_waiting(internal(reason))
+            elif group.led:
+                # The core's own word comes with its next work, which has to wait for room on the disk.
                 group.core.step_down()
+                self._lose(group)
         self.tell_idle()
         self.call_later(self.RETRY_DELAY_S, self._unblock)
 
@@ -434,7 +419,7 @@ class Driver:
             return
         # Apply now, but gather what comes next: the clients that get their answers now write again at once.
         for group in self._dirty:
-            if not group.dropped and not group.installing:
+            if not group.dropped and not group.installing and not group.damaged:
                 committed = group.core.ready_committed()
                 if committed:
                     self.applier.add(group, committed)
@@ -545,8 +530,9 @@ class Driver:
     def _answer_reads(self, group: Group) -> None:
         waiting: list[tuple[int, Callable[[ApiError | None], None]]] = []
         reads, group.reads = group.reads, []
+        applied = group.core.log.applied  # what the engine has: a batch that it does not take is not there
         for index, read in reads:
-            if index <= group.applied_index:
+            if index <= applied:
                 group.asked.pop(read, None)
                 self.answer(read, None)
             else:
@@ -564,6 +550,9 @@ class Driver:
                 return
             # All that came before is void: it must not come back below the snapshot at a replay.
             records: list[Any] = [truncate(group.id, 1, group.core.term)]
+            if work.hard_state is not None:
+                records.append(hard_state(group.id, work.hard_state.term, work.hard_state.vote))
+            group.starts.clear()
             for entry in work.entries:
                 payload = entry.payload if entry.payload is not None else b""
                 records.append((group.id, entry.index, entry.term, payload, LOG_KINDS[entry.kind]))
@@ -580,55 +569,16 @@ class Driver:
     # ---- checkpoints
 
     def prepare_checkpoint(self) -> None:
-        """Put into the engine what only the log has besides entries: terms and votes. Raises EngineError."""
-        if self.applier.stuck or any(group.installing for group in self.groups.values()):
-            raise EngineBusy("the state of a group is being written; the next checkpoint will do")
-        mutations: list[Mutation] = [
-            (keyspace.group_state(group.id), group.state())
-            for group in self.groups.values()
-            if group.unsaved and not group.dropped and not group.installing
-        ]
-        if mutations:
-            self.engine.write(mutations)
-        for group in self.groups.values():
-            group.unsaved = False
+        """Put into the engine what only the log has besides entries. Raises EngineError; EngineBusy: not now."""
+        self.retention.prepare()
 
     def log_floor(self) -> int:
-        """The log position up to which nothing is needed any more once the engine is flushed.
-
-        What is not applied is needed, and what a follower that is behind lacks, up to `retention_bytes`.
-        """
-        floor = self._use.floor(self._settled)
-        if not self.log.readable:
-            return floor
-        oldest = self.log.position - self.settings.retention_bytes
-        for group in self.groups.values():
-            if group.led and not group.alone and oldest < floor:
-                storage = group.storage
-                behind = group.core.replicated_by_all() + 1
-                if storage.first_index() <= behind <= storage.last_index():
-                    floor = min(floor, max(oldest, storage.start_of(behind)))
-        return floor
-
-    def _settled(self, group_id: int, index: int) -> bool:
-        """Whether a group needs nothing of the log up to an index: applied, replaced, or gone."""
-        group = self.groups.get(group_id)
-        if group is None:
-            return group_id not in self._unopened
-        return group.applied_index >= index or group.core.log.last_index < index
-
-    def recovered(self, position: int, last: dict[int, int], unopened: Container[int]) -> None:
-        """The log has been replayed up to `position`; `last` are the last entries of groups that are to be opened.
-
-        `unopened` holds those that have not been opened yet: nobody knows what of their entries is needed.
-        """
-        self._use = LogUse(position, last.items())
-        self._unopened = unopened
+        """The log position up to which nothing is needed any more once the engine is flushed."""
+        return self.retention.floor()
 
     def log_removed(self) -> None:
-        """The log has removed segments: forget where their entries were."""
-        for group in self.groups.values():
-            group.storage.compact_before(self.log.first_position)
+        """The log has removed segments."""
+        self.retention.removed()
 
     def answer(self, done: Done, value: Any) -> None:
         """Give an answer; whoever takes it badly does not stop the others."""

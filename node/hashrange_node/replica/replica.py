@@ -101,7 +101,7 @@ class Replica:
         if request is not None and self._seen(request, done):
             return
         try:
-            group.driver.admit()
+            group.driver.admit(group)
             if self.congested:
                 raise unavailable(
                     "The global indexes of the table do not keep up with its writes; retry later"
