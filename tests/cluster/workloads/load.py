@@ -131,10 +131,11 @@ class Load:
             self.windows[place] = (name, start, time.monotonic() + grace_s)
 
     def wait_writable(self, timeout_s: float = 60.0) -> bool:
-        """Until every probed partition takes writes again."""
-        deadline = time.monotonic() + timeout_s
+        """Until every probed partition has taken a write that was sent after this call."""
+        began = time.monotonic()
+        deadline = began + timeout_s
         while time.monotonic() < deadline:
-            if all(probe.last_s_ago < 0.5 for probe in self.probes):
+            if all(probe.written_since(began) for probe in self.probes):
                 return True
             time.sleep(0.1)
         return False

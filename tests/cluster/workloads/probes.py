@@ -39,6 +39,7 @@ class Probe:
         self.stopped_at = 0.0
         self._table = table
         self._last = time.monotonic()
+        self._sent = self._acknowledged_sent = 0.0
 
     async def run(self, client: ApiClient, stop: asyncio.Event) -> None:
         """Write until told to stop."""
@@ -46,6 +47,7 @@ class Probe:
         self._last = time.monotonic()
         while not stop.is_set():
             number += 1
+            self._sent = time.monotonic()
             item: dict[str, Any] = {"pk": {"S": self.key}, "n": {"N": str(number)}}
             try:
                 await client.ready()
@@ -60,9 +62,14 @@ class Probe:
 
     def _note(self, now: float) -> None:
         self.acknowledged += 1
+        self._acknowledged_sent = self._sent
         if now - self._last > 0.5:
             self.gaps.append((self._last, now))
         self._last = now
+
+    def written_since(self, instant: float) -> bool:
+        """Whether a write that was sent after an instant has been acknowledged."""
+        return self._acknowledged_sent > instant
 
     @property
     def last_s_ago(self) -> float:
