@@ -6,7 +6,7 @@ parks requests that came before a leader was ready, and wakes idle groups when a
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from hashrange.wire.cluster import CONTROL, Placement, RaftBatch
@@ -25,12 +25,14 @@ from hashrange_node.replica.recovery import Recovered, Recovery, store
 from hashrange_node.replica.split import split_mutations
 from hashrange_node.resign import DiskWatch
 from hashrange_node.storage import keyspace
+from hashrange_node.storage.engine import EngineError
 
 if TYPE_CHECKING:
     from hashrange_node.node import Node
     from hashrange_node.snapshots import Snapshots
 
 PARKED_MAX = 1_000
+GIVEN_UP = "it had been given up, and the engine has forgotten that: its log is gone"
 VOLUNTEER_PAUSE_S = 0.03
 VOLUNTEER_TRIES = 30
 
@@ -69,7 +71,10 @@ class Groups:
         self._driver.retention.recovered(recovery.position, last, self.recovered)
 
     def open_control(self, initial: dict[int, int] | None = None, replica_id: int = FIRST_REPLICA) -> None:
-        """Open group 0. `initial` (replica -> node) for a new cluster's first members; else what was found."""
+        """Open group 0. `initial` (replica -> node) for a new cluster's first members; else what was found.
+
+        Raises EngineError on a node of a cluster that has lost which members there are: alone it would elect itself.
+        """
         recovered = self.recovered.pop(CONTROL, None)
         group = self.control
         if recovered is not None:
@@ -77,6 +82,11 @@ class Groups:
             group.hard_state, group.unsaved = recovered.group.hard_state, True
         if group.configuration is None:
             if initial is None:
+                if not self._node.identity.standalone:
+                    raise EngineError(
+                        "the log names the control plane's group, but the engine has lost its members. "
+                        "Start the node with an empty data directory; it takes its place from the others."
+                    )
                 initial = {FIRST_REPLICA: self._node.identity.id}
             group.replica_id = replica_id
             group.configuration = Configuration.of(initial)
@@ -97,15 +107,11 @@ class Groups:
 
     def open(self, placement: Placement) -> Group | None:
         """The group of a partition that has a replica here; None when it has none."""
-        identity = self._node.identity
-        mine = [
-            r["id"]
-            for r in placement["replicas"]
-            if r["node"] == identity.id and r["generation"] == identity.generation
-        ]
-        if not mine or ("successors" in placement and placement["id"] not in self.recovered):
+        replica_id = self.replica_here(placement)
+        if replica_id is None or ("successors" in placement and placement["id"] not in self.recovered):
             return None
-        replica_id = mine[-1]
+        if self.awaits_split(placement):
+            return None  # `Node.split_applied` opens it
         place = Place(placement["id"], placement["store"], placement["lo"], placement["hi"])
         recovered = self.recovered.pop(place.id, None)
         group = Group(place, self._driver, replica_id)
@@ -118,9 +124,12 @@ class Groups:
                 group.load(self._node.engine)
                 group.hard_state, group.unsaved = found.hard_state, True
         created = False
+        known = group.configuration is not None
         if group.configuration is None:
             created = placement["origin"] == "create" and replica_id in placement["initial"]
             group.configuration = Configuration.of(placement["initial"] if created else ())
+        if recovered is not None and recovered.void and (known or created):
+            self.lost[group.id] = GIVEN_UP
         self.place(group, placement)
         self._make_core(group, recovered)
         first = sorted(placement["initial"])
@@ -145,6 +154,8 @@ class Groups:
         group.load(self._node.engine)
         if recovered is not None:
             group.hard_state, group.unsaved = recovered.group.hard_state, True
+            if recovered.void:
+                self.lost[group.id] = GIVEN_UP
         placement = self._node.catalogue.placement(group.id)
         if placement is not None:
             self.place(group, placement)
@@ -165,11 +176,7 @@ class Groups:
     def _ranges(self, place: Place) -> list[tuple[bytes, bytes]]:
         """The key ranges that belong to a partition and to no other one here."""
         own = [each for each in keyspace.ranges_of(place.id) if each[0][:1] != b"P"]
-        sharing = [
-            group.place
-            for group in self._driver.groups.values()
-            if group.place.store == place.store and group.id != place.id
-        ]
+        sharing = list(self._sharing(place))
         if any(each.lo <= place.hi and place.lo <= each.hi for each in sharing):
             return own  # a split has given its data to others
         spaces = [
@@ -179,6 +186,49 @@ class Groups:
             return own + spaces
         low = b"P" + place.store.to_bytes(8, "big")
         return [*own, *spaces, (low + bytes((keyspace.EXPIRY,)), low + b"\xff")]
+
+    def _sharing(self, place: Place) -> Iterator[Place]:
+        """What else lies here in the store of a partition, opened or not; what is not known of, everywhere in it."""
+        for group in self._driver.groups.values():
+            if group.place.store == place.store and group.id != place.id:
+                yield group.place
+        catalogue = self._node.catalogue
+        for other in self.recovered:
+            placement = catalogue.placements.get(other)
+            if placement is not None:
+                if placement["store"] == place.store and other != place.id:
+                    yield Place(other, place.store, placement["lo"], placement["hi"])
+            elif other not in (CONTROL, place.id) and not self._dropped(other):
+                yield Place(other, place.store)
+
+    def _dropped(self, partition: int) -> bool:
+        """Whether a partition without a placement is gone, rather than not known of yet."""
+        catalogue = self._node.catalogue
+        return catalogue.clustered and partition < catalogue.next_partition_id
+
+    def awaits_split(self, placement: Placement) -> bool:
+        """Whether a partition here is still to be split into this one: until then both would write its keys."""
+        if placement["origin"] != "split":
+            return False
+        return any(
+            group.place.store == placement["store"]
+            and group.place.lo <= placement["lo"]
+            and placement["hi"] <= group.place.hi
+            and group.id != placement["id"]
+            and group.split is None
+            and not group.damaged
+            for group in self._driver.groups.values()
+        )
+
+    def replica_here(self, placement: Placement) -> int | None:
+        """The id of the replica that a placement has on this node."""
+        identity = self._node.identity
+        mine = [
+            r["id"]
+            for r in placement["replicas"]
+            if r["node"] == identity.id and r["generation"] == identity.generation
+        ]
+        return mine[-1] if mine else None
 
     def _make_core(self, group: Group, recovered: Recovered | None, fresh: bool = False) -> None:
         storage = recovered.storage if recovered is not None else None
@@ -306,6 +356,7 @@ class Groups:
             group = groups.get(group_id)
             if group is not None and group.replica_id == message.to and not group.installing:
                 self._driver.step(group, message)
+        self._driver.stepped(batch.messages)
 
     def send_snapshot(self, group: Group, message: InstallSnapshot, node: int) -> None:
         """Send the group's state to a replica that needs it."""
