@@ -131,7 +131,7 @@ class GroupReport:
 
 @dataclass(slots=True)
 class NodeReport:
-    """A node's news for the control plane, about once a second. Answer: None."""
+    """A node's news for the control plane, about once a second. Answer: the index of its catalogue."""
 
     node: int
     generation: int

@@ -11,13 +11,16 @@ import time
 import traceback
 from collections.abc import Callable
 
+from hashrange.runtime.logging import configure
 from tests.sim.run import Plan, Simulation
 from tests.sim.sabotage import FAULTS, plan_for, sabotaged
+from tests.sim.whole import WholeSimulation, whole_plan
 
 PLANS: dict[str, Callable[[int], Plan]] = {
     "mixed": Plan.of,
     "ordinary": lambda seed: Plan(),
     "forgetful": lambda seed: Plan.forgetful(),
+    "whole": whole_plan,
     "contested": lambda seed: Plan.contested(),
 }
 
@@ -30,6 +33,7 @@ def _options(arguments: argparse.Namespace) -> str:
 
 def main() -> int:
     """Run what the arguments say."""
+    configure("text", "error")
     parser = argparse.ArgumentParser(prog="python -m tests.sim", description=__doc__)
     parser.add_argument("--seeds", type=int, default=200, help="how many seeds")
     parser.add_argument("--start", type=int, default=0, help="the first seed")
@@ -61,7 +65,8 @@ def run_seeds(arguments: argparse.Namespace) -> int:
         plan = plan_for(arguments.sabotage) if arguments.sabotage else PLANS[arguments.plan](seed)
         plan.chaos_s = arguments.chaos or plan.chaos_s
         plan.kinds = tuple(filter(None, arguments.kinds.split(","))) or plan.kinds
-        simulation = Simulation(seed, plan, tracing=arguments.trace)
+        made = WholeSimulation if arguments.plan == "whole" else Simulation
+        simulation = made(seed, plan, tracing=arguments.trace)
         try:
             result = simulation.run()
         except Exception as error:

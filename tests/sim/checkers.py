@@ -16,6 +16,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from hashrange_node.log.format import HARD_STATE, TRUNCATE, Entry
+from hashrange_node.meta.records import COPIED
 from hashrange_node.node import Node
 from hashrange_node.raft import VoteReply, VoteRequest
 from hashrange_node.replica.group import Group
@@ -128,7 +129,8 @@ class Checker:
                     "state machine safety",
                     f"node {number} applies {index}/{term} in group {group.id}, another had {index}/{known}",
                 )
-        if group.split is None:  # its data belongs to the children now
+        # What was split belongs to the children now; a replica without entries may hold the copy of a catalogue.
+        if group.split is None and applied:
             found = (digest(node, group), number)
             state = self.states.setdefault((group.id, applied), found)
             check(
@@ -143,7 +145,8 @@ def digest(node: Node, group: Group) -> int:
     place = group.place
     contents: list[Any] = [sorted((space, *pair) for space, pair in group.counts.items() if any(pair))]
     if group.id == CONTROL:
-        contents += node.engine.scan(keyspace.CATALOGUE_PREFIX, keyspace.CATALOGUE_PREFIX + b"\xff")
+        catalogue = node.engine.scan(keyspace.CATALOGUE_PREFIX, keyspace.CATALOGUE_PREFIX + b"\xff")
+        contents += [entry for entry in catalogue if entry[0] != COPIED]
     contents += node.engine.scan(*keyspace.hashes_of(place.store, keyspace.ITEMS, place.lo, place.hi))
     queue = keyspace.queue_prefix(place.id)
     contents += node.engine.scan(queue, queue + b"\xff")

@@ -220,7 +220,7 @@ class Machine:
         raise Killed
 
     def _report(self, what: str, error: BaseException) -> None:
-        if isinstance(error, EngineFull):
+        if isinstance(error, EngineFull) or "disk is full" in str(error):
             return  # a disk that is full may say so
         self.cluster.trace(f"node {self.id} reports: {what}: {error!r}")
         self.cluster.reported.append((self.id, what, error))
@@ -233,6 +233,9 @@ class Machine:
     def cast(self, peer: Any, message: Any) -> None:
         if message.__class__ is RaftBatch:
             self.node.on_raft(message)
+
+    def failed(self, error: Exception) -> None:
+        self._report("a callback failed", error)
 
     def look(self) -> None:
         """Let the checker look at the node."""
@@ -277,6 +280,9 @@ class RouterMachine:
 
     def cast(self, peer: Any, message: Any) -> None:
         raise AssertionError("nobody tells a router anything")
+
+    def failed(self, error: Exception) -> None:
+        raise error
 
     def send(self, message: Any, done: Any) -> None:
         self.transport.send(message, done)

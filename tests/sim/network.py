@@ -39,6 +39,10 @@ class Handler(Protocol):
 
     def cast(self, peer: Any, message: Any) -> None: ...
 
+    def failed(self, error: Exception) -> None:
+        """Something that arrived made a callback raise."""
+        ...
+
 
 @dataclass
 class Weather:
@@ -268,8 +272,11 @@ class Network:
                 return
             if way.cut_since is not None and way.cut_since <= arrival:
                 connection.held.append((origin, target, deliver))
-            else:
+                return
+            try:
                 deliver()
+            except Exception as error:  # as on a real connection: it fails whoever was called, nobody else
+                target.handler.failed(error)
 
         self.world.at(arrival, arrive, target.process)
 

@@ -43,6 +43,7 @@ class Plan:
     counters: int = 1
     fault_interval_s: float = 1.5
     kinds: tuple[str, ...] = ()
+    settle_s: float = 40.0
     options: Options = field(default_factory=Options)
 
     @classmethod
@@ -86,13 +87,18 @@ class Simulation:
         self.plan = plan or Plan.of(seed)
         self.world = World(seed)
         self.rng = random.Random(seed ^ 0x5EED)
-        self.cluster = Cluster(self.world, self.plan.options, table_document(1))
+        self.cluster: Cluster
+        self.faults: Faults
+        self._make()
         self.cluster.tracing = tracing
         self.history = History(now=lambda: self.world.now)
+        self.clients: list[Clients] = []
+
+    def _make(self) -> None:
+        self.cluster = Cluster(self.world, self.plan.options, table_document(1))
         self.faults = Faults(
             self.cluster, self.rng, kinds=self.plan.kinds, interval_s=self.plan.fault_interval_s
         )
-        self.clients: list[Clients] = []
 
     def run(self) -> Result:
         """Do it all."""
@@ -101,12 +107,15 @@ class Simulation:
         self._start_clients()
         self.faults.start()
         self.world.run(self.world.now + self.plan.chaos_s)
-        self.faults.stop()
+        self._repair()
         for clients in self.clients:
             clients.stopped = True
         self._until(lambda: not self._open(), SETTLE_S, "every operation is answered")
-        self._until(self._settled, SETTLE_S, "every group has a leader and all replicas have caught up")
+        self._until(
+            self._settled, self.plan.settle_s, "every group has a leader and all replicas have caught up"
+        )
         self._read_everything()
+        self._until(self._settled, self.plan.settle_s, "everything stays so")
         self._check_end()
         unknown = sum(operation.outcome == "unknown" for operation in self.history.operations)
         return Result(
@@ -142,6 +151,9 @@ class Simulation:
             self.clients.append(clients)
             clients.start()
 
+    def _repair(self) -> None:
+        self.faults.stop()
+
     def _open(self) -> int:
         return sum(clients.open for clients in self.clients)
 
@@ -160,11 +172,13 @@ class Simulation:
             if machine.up:
                 for group in machine.node.driver.groups.values():
                     core = group.core
+                    role, log = core.leadership().role.value, core.log
                     lines.append(
-                        f"node {machine.id} group {group.id} {core.leadership().role.value} term {core.term} "
-                        f"leader {core.leader} last {core.log.last_index} commit {core.log.commit} "
-                        f"applied {core.log.applied} serving {group.serving} quiesced {core.quiesced}"
+                        f"node {machine.id} group {group.id} replica {core.id} {role} term {core.term} "
+                        f"leader {core.leader} last {log.last_index} commit {log.commit} applied {log.applied} "
+                        f"serving {group.serving} quiesced {core.quiesced}"
                     )
+        lines += [f"placed: {placement}" for placement in self.cluster.partitions()]
         lines.append(f"open operations: {self._open()}")
         return "\n  ".join(["", *lines])
 

@@ -30,9 +30,9 @@ class Sender(Protocol):
     def send(self, message: Any, done: Any) -> None: ...
 
 
-def table_document(partitions: int) -> dict[str, Any]:
-    """A table with one string key."""
-    ids = iter(range(1, 1000))
+def table_document(first: int) -> dict[str, Any]:
+    """A table with one string key; `first` is its first partition."""
+    ids = iter(range(first, first + 1000))
     return plan_create(
         {
             "TableName": TABLE,

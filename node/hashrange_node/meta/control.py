@@ -167,7 +167,7 @@ class Control:
             done(ApiError(UNREGISTERED, f"node {message.node} has to register first", status=409))
             return
         self.observed.take(message, self.now(), self.settings)
-        done(None)
+        done(self.catalogue.index)
         self._transitions.poke()
 
     # ---- tables

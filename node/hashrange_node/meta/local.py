@@ -81,7 +81,7 @@ class LocalReplicas:
         A node that was taken out of group 0 while it was away hears of it only in this way.
         """
         catalogue = self._node.catalogue
-        if catalogue.member and update.index > catalogue.index:
+        if catalogue.member and update.index > catalogue.index and self._node.identity.generation:
             for key, value in update.entries:
                 if key == records.placement_key(CONTROL) and value is not None:
                     placement: Placement = records.parse(value)
@@ -94,6 +94,9 @@ class LocalReplicas:
         identity = self._node.identity
         if record["incarnation"] == self._incarnation and identity.generation != record["generation"]:
             identity.generation = record["generation"]
+            control = self._node.catalogue.placements.get(CONTROL)
+            if control is not None:
+                self._place_control(control)
             for name in list(self._node.catalogue.documents):
                 self._node.open_table(name)
 
@@ -107,6 +110,9 @@ class LocalReplicas:
 
     def _place_control(self, placement: Placement) -> None:
         node = self._node
+        if not node.identity.generation:
+            # Which replicas are ours is not known yet: entries that the log brings back come before that.
+            return
         control = node.groups.control
         if node.catalogue.member:
             if self._lists_control(placement):

@@ -120,6 +120,7 @@ class ControlPlane:
             usage=usage,
             registered=self._registered,
             refused=refused,
+            behind=self.follower.doubt,
         )
         node.catalogue.subscribe_entries(lambda before, index, entries: self._learn_cluster())
 

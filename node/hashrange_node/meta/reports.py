@@ -66,7 +66,8 @@ class Reporter:
     """Registers one node and reports for it.
 
     `presence` is the RegisterNode to send; `usage()` gives (free bytes of the disk, CPU seconds of the process);
-    `registered(record)` is called with the answer; `refused(reason)` when this node must not take part.
+    `registered(record)` is called with the answer; `refused(reason)` when this node must not take part; `behind()`
+    when the control plane has a later catalogue than this node and nothing of it arrives.
 
     Where the load of a busy partition is, is sampled from the writes under way: costs nothing on the way of a request.
     """
@@ -80,6 +81,7 @@ class Reporter:
         usage: Callable[[], tuple[int, float]],
         registered: Callable[[NodeRecord], None],
         refused: Callable[[str], None],
+        behind: Callable[[], None] = lambda: None,
     ) -> None:
         self._node = node
         self._presence = presence
@@ -87,6 +89,8 @@ class Reporter:
         self._usage = usage
         self._registered = registered
         self._refused = refused
+        self._behind = behind
+        self._index_behind = -1
         self._heat: dict[int, HeatSample] = {}
         self._sampling = False
         self._counted: dict[int, tuple[int, int]] = {}
@@ -121,8 +125,15 @@ class Reporter:
 
     def _reported(self, answer: Any) -> None:
         self._waiting = False
-        if isinstance(answer, ApiError) and answer.type_name == UNREGISTERED:
-            self.accepted = False
+        if isinstance(answer, ApiError):
+            if answer.type_name == UNREGISTERED:
+                self.accepted = False
+            return
+        index = self._node.catalogue.index
+        if answer > index == self._index_behind:
+            # Nothing has come since the report before: whoever is followed is behind as well.
+            self._behind()
+        self._index_behind = index if answer > index else -1
 
     def report(self) -> NodeReport:
         """The news of this moment; rates are since the report before."""

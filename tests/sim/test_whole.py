@@ -1,0 +1,73 @@
+"""Whole clusters in the simulation: seeds that must pass, and single situations."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from hashrange.wire.cluster import CONTROL, ClusterCommand
+from tests.sim.whole import WholeSimulation, simulation, whole_plan
+
+SEEDS = 40
+GROUPS = 8
+
+
+@pytest.mark.parametrize("start", range(0, SEEDS, SEEDS // GROUPS))
+def test_no_fault_breaks_a_promise_of_a_whole_cluster(start: int) -> None:
+    for seed in range(start, start + SEEDS // GROUPS):
+        try:
+            simulation(seed).run()
+        except Exception as error:
+            error.add_note(f"again: python -m tests.sim --plan whole --seed {seed} --trace")
+            raise
+
+
+class Quiet(WholeSimulation):
+    """A cluster that has begun, without clients and faults."""
+
+    def __init__(self, seed: int = 1) -> None:
+        super().__init__(seed, whole_plan(seed))
+        self._begin()
+
+    def pass_time(self, seconds: float) -> None:
+        self.world.run(self.world.now + seconds)
+
+    def command(self, verb: str, **arguments: Any) -> None:
+        router = next(iter(self.cluster.routers.values()))
+        answers: list[Any] = []
+        router.transport.send(ClusterCommand(verb, arguments), answers.append)
+        self._until(lambda: answers, 10.0, "the command is answered")
+
+
+def test_a_placement_replayed_before_the_generation_is_known_ends_no_membership() -> None:
+    quiet = Quiet()
+    control = quiet.cluster.control()
+    assert control is not None
+    member = next(each for each in (1, 2, 3) if each != control.id)
+    node = quiet.cluster.machines[member].node
+    node.identity.generation = 0  # as between the replay of the log and the look at the node's own record
+    placement = node.catalogue.placements[CONTROL]
+    quiet.cluster.machines[member].plane.controller.local.placed(CONTROL, placement, placement)
+    assert node.catalogue.member
+    assert node.groups.control.core.configuration.voters == {1, 2, 3}
+
+
+def test_nodes_that_follow_one_another_notice_that_both_are_behind() -> None:
+    quiet = Quiet()
+    four, five = (quiet.cluster.machines[number] for number in (4, 5))
+    four.plane.follower.source, five.plane.follower.source = 5, 4
+    quiet.command("drain", node=2)
+    quiet.pass_time(8.0)
+    for machine in (four, five):
+        assert machine.node.catalogue.nodes[2]["state"] == "draining"
+
+
+def test_a_node_that_lost_its_disk_gets_its_replicas_again() -> None:
+    quiet = Quiet()
+    machine = quiet.cluster.machines[3]
+    machine.wipe()
+    quiet.pass_time(1.0)
+    machine.start()
+    quiet._until(quiet._settled, 60.0, "every replica is there again")
+    assert machine.node.identity.generation == 2
