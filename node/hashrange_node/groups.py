@@ -188,23 +188,23 @@ class Groups:
         return [*own, *spaces, (low + bytes((keyspace.EXPIRY,)), low + b"\xff")]
 
     def _sharing(self, place: Place) -> Iterator[Place]:
-        """What else lies here in the store of a partition, opened or not; what is not known of, everywhere in it."""
+        """What else lies here in the store of a partition, opened or not."""
         for group in self._driver.groups.values():
             if group.place.store == place.store and group.id != place.id:
                 yield group.place
-        catalogue = self._node.catalogue
-        for other in self.recovered:
-            placement = catalogue.placements.get(other)
-            if placement is not None:
-                if placement["store"] == place.store and other != place.id:
-                    yield Place(other, place.store, placement["lo"], placement["hi"])
-            elif other not in (CONTROL, place.id) and not self._dropped(other):
-                yield Place(other, place.store)
-
-    def _dropped(self, partition: int) -> bool:
-        """Whether a partition without a placement is gone, rather than not known of yet."""
-        catalogue = self._node.catalogue
-        return catalogue.clustered and partition < catalogue.next_partition_id
+        placements = self._node.catalogue.placements
+        for other, found in self.recovered.items():
+            placement = placements.get(other)
+            store_id = placement["store"] if placement is not None else other
+            if store_id != place.store:
+                continue
+            if placement is not None and other != place.id:
+                yield Place(other, place.store, placement["lo"], placement["hi"])
+            if found.group.split is not None:
+                for child in found.group.split["children"]:
+                    # Perhaps the catalogue known here does not have it yet: then it may lie anywhere.
+                    if child in self.recovered and child not in placements and child != place.id:
+                        yield Place(child, place.store)
 
     def awaits_split(self, placement: Placement) -> bool:
         """Whether a partition here is still to be split into this one: until then both would write its keys."""

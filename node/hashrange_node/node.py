@@ -168,7 +168,8 @@ class Node:
     def open_table(self, name: str) -> None:
         """Bring the partitions of a table that are placed here into service."""
         schema = self.catalogue.schemas[name]
-        for partition, index_name in self.catalogue.partitions_of(name).items():
+        # In the order of their ids: what was split comes before what it was split into.
+        for partition, index_name in sorted(self.catalogue.partitions_of(name).items()):
             replica = self.replicas.get(partition)
             placement = self.catalogue.placement(partition)
             if replica is not None:
@@ -208,8 +209,14 @@ class Node:
         if split is None or replica is None:
             return
         for child in child_groups(parent, split):
-            if child.id not in self.replicas and self.engine.get(keyspace.group_state(child.id)) is not None:
+            if child.id in self.replicas:
+                continue
+            placement = self.catalogue.placement(child.id)
+            known = self.engine.get(keyspace.group_state(child.id)) is not None
+            if known and (placement is None or self.groups.replica_here(placement) == child.replica_id):
                 self._open_child(replica, child, parent.led)
+            elif placement is not None:
+                self.open_replica(placement, replica.schema, replica.index_name)
         self._make_split_durable(parent)
 
     def _make_split_durable(self, parent: Group) -> None:
@@ -260,6 +267,8 @@ class Node:
         shipper = self.shippers.pop(partition, None)
         if shipper is not None:
             shipper.stopped = True
+        if replica is not None and self.catalogue.clustered and replica.schema.name in self.catalogue.documents:
+            self.open_table(replica.schema.name)  # what waited for it to be split
 
     def stop(self) -> None:
         """Send no more index changes; they wait in their queues for the next start."""
@@ -348,11 +357,11 @@ class Node:
             raise self._elsewhere(message.partition)
         group = replica.group
         group.reads_served += 1
-        if group.alone and group.serving:
+        if group.alone and group.serving and group.split is None:
             done(self.engine.get(replica.items + message.key))
         elif message.consistent:
             self._read_strongly(replica, message, done)
-        elif group.split is not None or group.core.log.applied == 0 or group.installing:
+        elif group.split is not None or group.core.log.applied == 0 or group.installing or group.damaged:
             raise self._elsewhere(message.partition) if group.split is not None else group.not_leader()
         else:
             done(self.engine.get(replica.items + message.key))
@@ -367,7 +376,8 @@ class Node:
         if leader is not None:
             self.strong.confirm(
                 leader.group,
-                lambda: self.engine.get(leader.items + message.key),
+                # It may have been split while the read waited.
+                lambda: self.engine.get(self.replica(message.partition).items + message.key),
                 done,
                 self._refusing(message),
             )
@@ -405,7 +415,7 @@ class Node:
             else:
                 self.strong.confirm(group, lambda: None, self._then_read(read, message, finish, done))
             return
-        if not group.alone and (group.core.log.applied == 0 or group.installing):
+        if not group.alone and (group.core.log.applied == 0 or group.installing or group.damaged):
             raise group.not_leader()
         if group.alone and not group.serving and self.leader(message, done) is None:
             return

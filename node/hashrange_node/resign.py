@@ -54,7 +54,7 @@ class Resigning:
 
 
 class DiskWatch:
-    """Looks at the running sync of the log, once a tick."""
+    """Looks at the running sync of the log, and whether the engine has room, once a tick."""
 
     def __init__(self, node: Node, fatal: Callable[[str], None]) -> None:
         self._node = node
@@ -71,11 +71,12 @@ class DiskWatch:
                 f"The disk has not finished a sync of the log for {running_s:.0f} seconds. The process ends so that "
                 "the other replicas take over; check the disk, then start the node again."
             )
-        elif running_s > settings.slow_sync_s:
-            if not self.slow:
-                self.slow = True
-                for group in self._resigning.led():
-                    if group.core.is_leader:
-                        hand_over(self._node, group)
-        else:
-            self.slow = False
+            return
+        full = self._node.driver.applier.stalled is not None
+        slow = running_s > settings.slow_sync_s
+        if full or (slow and not self.slow):
+            # A leader that cannot apply commits nothing that anybody is told of.
+            for group in self._resigning.led():
+                if group.core.is_leader:
+                    hand_over(self._node, group)
+        self.slow = slow

@@ -84,7 +84,8 @@ class Group:
 
     `stamp` is an upper bound of the stamps in applied entries: kept so that a clock that was set back while
     the node was down cannot make new writes look older than those before. `serving`: this replica leads, and
-    everything of earlier leaders is applied. `alone`: the group has no other member. `nodes` says on which node a
+    everything of earlier leaders is applied. `closing`: it has proposed to split the group, and does not know what
+    became of it. `alone`: the group has no other member. `nodes` says on which node a
     replica is. `damaged` says why this replica cannot go on, "" while it can. `split_durable`: a flush has made the
     children of its split durable here; until then only this group's log can make them again.
     """
@@ -94,6 +95,7 @@ class Group:
         "applied_index",
         "applied_term",
         "asked",
+        "closing",
         "configuration",
         "core",
         "counts",
@@ -151,7 +153,7 @@ class Group:
         self.asked: dict[Callable[[ApiError | None], None], None] = {}
         self.reads: list[tuple[int, Callable[[ApiError | None], None]]] = []
         self.parked: list[Callable[[], None]] = []
-        self.serving = self.led = self.alone = False
+        self.serving = self.led = self.alone = self.closing = False
         self.dropped = self.installing = self.split_durable = False
         self.touched = self.unsaved = False
         self.quiet_ticks = self.reads_served = self.writes_taken = 0
@@ -229,7 +231,12 @@ class Group:
             if value is not None:
                 size += len(value)
         proposal = Proposal(effects, done, size)
-        outcome = self.core.propose(proposal, size) if self.serving else Refusal.NOT_LEADER
+        outcome: int | Refusal
+        if self.closing or not self.serving or self.split is not None:
+            # Behind a split nothing may follow: its children may have begun to write the same keys.
+            outcome = Refusal.NOT_LEADER
+        else:
+            outcome = self.core.propose(proposal, size)
         if outcome.__class__ is not int:
             if done is not None:
                 done(self._refused(outcome))  # type: ignore[arg-type]
@@ -241,6 +248,8 @@ class Group:
         request = effects.request
         if request is not None:
             self.inflight[request[0], request[1]] = proposal
+        if effects.split is not None:
+            self.closing = True
         self.pending.append(proposal)
         self.driver.submit(self, size)
 
@@ -254,6 +263,7 @@ class Group:
     def fail_pending(self, error: ApiError | None = None) -> None:
         """Answer everything under way: this replica cannot tell any more what becomes of it."""
         pending, self.pending = self.pending, deque()
+        self.closing = False
         self.overlay.clear()
         self.inflight.clear()
         self.driver.left(pending)

@@ -36,10 +36,14 @@ RAFT_KINDS = {log_format.ENTRY: DATA, log_format.NOOP: NOOP, log_format.CONFIG: 
 
 @dataclass(slots=True)
 class Recovered:
-    """What is known of a group before it is opened: its state, and its log (None: nothing of it was replayed)."""
+    """What is known of a group before it is opened: its state, and its log (None: nothing of it was replayed).
+
+    `void`: the replica was given up. If the engine has a state of it all the same, that is from before.
+    """
 
     group: Group
     storage: GroupLog | None = None
+    void: bool = False
 
 
 class Recovery:
@@ -88,6 +92,8 @@ class Recovery:
                     group.hard_state = HardState(entry.term, entry.index)
                     group.unsaved = True
             elif not self._alone(group):
+                if kind == log_format.TRUNCATE and entry.index == 1:
+                    recovered.void = (entry.index, entry.term) == log_format.VOID
                 if recovered.storage is None:
                     recovered.storage = self._make_log(group.id)
                 recovered.storage.replay(entry, log_format.start_of(position, entry.payload))

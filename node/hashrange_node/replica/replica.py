@@ -158,6 +158,9 @@ class Replica:
 
     def write_entries(self, message: WriteEntries, done: Done) -> None:
         """Apply entries of a global index, each only if it is newer than what is stored."""
+        if self.splitting:
+            done(unavailable("The partition is being split; retry later"))
+            return
         mutations: list[Mutation] = []
         counts: list[Count] = []
         seen: dict[bytes, bytes | None] = {}

@@ -28,8 +28,13 @@ class StrongReads:
         self.confirmed = 0
 
     def leased(self, group: Group) -> bool:
-        """Whether the replica may answer from its applied state now."""
-        return (group.alone and group.serving) or group.core.lease_valid(self._driver.now_tick())
+        """Whether the replica may answer from its applied state now.
+
+        Not while a split is under way: the children may serve elsewhere before it is applied here.
+        """
+        if group.alone and group.serving:
+            return True
+        return not group.closing and group.core.lease_valid(self._driver.now_tick())
 
     def confirm(
         self, group: Group, read: Callable[[], Any], done: Done, refuse: Refuse | None = None
