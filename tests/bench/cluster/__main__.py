@@ -20,17 +20,16 @@ import tempfile
 from pathlib import Path
 from statistics import median
 
+from hashrange.runtime import logging
 from tests.bench.cluster import failover, load, plane, probes, profile, report
 from tests.bench.cluster.report import Figures, Scaling
 from tests.bench.cluster.scene import Scene, say
 from tests.bench.tools import has_wrk
 
 PARTS = ("throughput", "single", "failover", "scaling", "plane")
+CONNECTIONS = 64
 PARTITIONS = 18
 """Divisible by three, six and nine: every node can lead the same number."""
-
-LOAD_OF_A_NODE_PER_S = 150.0
-"""Requests per second for each node in the runs where load grows with the cluster; far from what one core can do."""
 
 
 def arguments(words: list[str] | None = None) -> argparse.Namespace:
@@ -51,7 +50,6 @@ def arguments(words: list[str] | None = None) -> argparse.Namespace:
     add("--items", type=int, help="items to preload  [default: 10000; quick: 2000]")
     add("--item-bytes", type=int, default=500)
     add("--partitions", type=int, default=PARTITIONS, help="partitions of the table when scaling")
-    add("--load", type=float, default=LOAD_OF_A_NODE_PER_S, help="requests/s for each node when scaling")
     add("--tool", choices=("wrk", "load"), default="wrk" if has_wrk() else "load")
     add("--scratch", type=Path, help="folder for the clusters' data, on the disk to measure")
     add("--json", type=Path, metavar="FILE")
@@ -71,6 +69,7 @@ def arguments(words: list[str] | None = None) -> argparse.Namespace:
 def main() -> None:
     """Measure, print, write files."""
     options = arguments()
+    logging.configure("text", "error")
     figures = Figures(about=_about(options))
     with tempfile.TemporaryDirectory(prefix="hashrange-bench-", dir=options.scratch) as name:
         scratch = Path(name)
@@ -130,20 +129,19 @@ def single(scene: Scene, options: argparse.Namespace, figures: Figures, scratch:
 def scaling(options: argparse.Namespace, nodes: int, scratch: Path) -> Scaling:
     """One size of cluster, every node leading as many partitions as the others.
 
-    Once as fast as it goes, where a batch gets smaller the more nodes share the same requests, and once with the same
-    load on each node.
+    Once with as many connections for each node whatever the size, so that each node has as much to do at a time; once
+    with 64 in all, where the same requests are spread ever thinner and batches get smaller.
     """
     with Scene(scratch / f"nodes-{nodes}", nodes, options.items, options.item_bytes) as scene:
         led = scene.spread(options.partitions)
         idle = sum(load.idle(scene, options.seconds).values())
-        rate = options.load * nodes
-        workloads = (
-            load.Workload("PutItem", "put"),
-            load.Workload("GetItem, strong", "get", strong=True),
-            load.Workload("PutItem", "put", rate=rate),
-            load.Workload("GetItem, strong", "get", strong=True, rate=rate),
-        )
-        return Scaling(nodes, options.partitions, led, idle, _run(scene, workloads, options, scratch))
+        in_step = CONNECTIONS * nodes // options.nodes[0]
+        workloads = [
+            load.Workload(name, operation, connections, strong=operation == "get")
+            for connections in dict.fromkeys((in_step, CONNECTIONS))
+            for name, operation in (("PutItem", "put"), ("GetItem, strong", "get"))
+        ]
+        return Scaling(nodes, options.partitions, led, idle, _run(scene, tuple(workloads), options, scratch))
 
 
 def _run(

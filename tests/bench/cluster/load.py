@@ -19,13 +19,12 @@ from tests.bench.tools import Sample, measure
 
 @dataclass(frozen=True)
 class Workload:
-    """What to send. With a `rate` (requests per second) the load generator sends at that rate, else a closed loop."""
+    """What to send: each connection sends its next request when it has the answer to the last."""
 
     name: str
     operation: str
     connections: int = 64
     strong: bool = False
-    rate: float | None = None
 
 
 THROUGHPUT = (
@@ -106,13 +105,11 @@ def run_once(scene: Scene, workload: Workload, seconds: int, scratch: Path, tool
         connections=workload.connections,
         seconds=seconds,
         strong=workload.strong,
-        rate=workload.rate,
     )
-    chosen = "load" if workload.rate is not None else tool
     before = scene.cpu()
-    sample = measure(chosen, Server("cluster", settings.endpoint), settings, scratch)
+    sample = measure(tool, Server("cluster", settings.endpoint), settings, scratch)
     after = scene.cpu()
-    answered = max(1, sample.requests + (sample.errors if chosen == "load" else 0))
+    answered = max(1, sample.requests + (sample.errors if tool == "load" else 0))
     used = {name: (after[name] - before[name]).scaled(1e6 / answered) for name in after if name in before}
     return Run(sample, used)
 

@@ -59,13 +59,7 @@ class Scene:
         self.cluster.stop()
 
     def settings(
-        self,
-        operation: str,
-        *,
-        connections: int,
-        seconds: float,
-        strong: bool = False,
-        rate: float | None = None,
+        self, operation: str, *, connections: int, seconds: float, strong: bool = False
     ) -> LoadSettings:
         """The load generator's settings for one run on this cluster."""
         return LoadSettings(
@@ -74,7 +68,6 @@ class Scene:
             table=TABLE,
             connections=connections,
             duration_s=seconds,
-            rate=rate,
             items=self.items,
             item_bytes=self.item_bytes,
             warm_up_s=0.0,
