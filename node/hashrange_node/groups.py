@@ -281,7 +281,7 @@ class Groups:
     def _snapshot_of(self, group_id: int) -> Snapshot | None:
         """What stands for everything applied; its data is read when it is sent."""
         group = self._driver.groups.get(group_id)
-        if group is None or group.split is not None:
+        if group is None:
             return None
         if not group.applied_index or group.configuration is None or group.driver.applier.busy(group):
             return None

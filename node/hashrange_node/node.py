@@ -16,7 +16,7 @@ from hashrange.model.table import TableSchema
 from hashrange.runtime.clock import StampClock
 from hashrange.wire import messages as wire
 from hashrange.wire.cluster import CONTROL, Placement, RaftBatch
-from hashrange.wire.faults import StaleRoute
+from hashrange.wire.faults import NotLeader, StaleRoute
 from hashrange.wire.messages import Done
 from hashrange_node.groups import Groups
 from hashrange_node.log.protocol import NodeLog
@@ -267,7 +267,11 @@ class Node:
         shipper = self.shippers.pop(partition, None)
         if shipper is not None:
             shipper.stopped = True
-        if replica is not None and self.catalogue.clustered and replica.schema.name in self.catalogue.documents:
+        if (
+            replica is not None
+            and self.catalogue.clustered
+            and replica.schema.name in self.catalogue.documents
+        ):
             self.open_table(replica.schema.name)  # what waited for it to be split
 
     def stop(self) -> None:
@@ -318,10 +322,18 @@ class Node:
             done(error)
         elif isinstance(error, EngineError):
             self.report("the storage engine failed on a read", error)
-            done(internal(f"The storage engine failed: {error}"))
+            done(self._unreadable(message, error))
         else:
             self.report(f"handling {message.__class__.__name__} failed", error)
             done(internal())
+
+    def _unreadable(self, message: Any, error: EngineError) -> ApiError:
+        """What to answer when a replica cannot read its data: where there are others, this one gives way to them."""
+        replica = self.replicas.get(getattr(message, "partition", CONTROL))
+        if replica is None or replica.group.alone:
+            return internal(f"The storage engine failed: {error}")
+        self.driver.disable(replica.group, f"its data cannot be read: {error}")
+        return NotLeader(replica.id, None)
 
     def replica(self, partition: int) -> Replica:
         """The replica of a partition here; StaleRoute when there is none, or it was split."""
@@ -361,7 +373,7 @@ class Node:
             done(self.engine.get(replica.items + message.key))
         elif message.consistent:
             self._read_strongly(replica, message, done)
-        elif group.split is not None or group.core.log.applied == 0 or group.installing or group.damaged:
+        elif group.split is not None or not group.readable:
             raise self._elsewhere(message.partition) if group.split is not None else group.not_leader()
         else:
             done(self.engine.get(replica.items + message.key))
@@ -415,7 +427,7 @@ class Node:
             else:
                 self.strong.confirm(group, lambda: None, self._then_read(read, message, finish, done))
             return
-        if not group.alone and (group.core.log.applied == 0 or group.installing or group.damaged):
+        if not group.alone and not group.readable:
             raise group.not_leader()
         if group.alone and not group.serving and self.leader(message, done) is None:
             return

@@ -20,8 +20,8 @@ from hashrange.model.table import TableSchema
 from hashrange.model.value import dump, normalise_item
 from hashrange.runtime.clock import ManualClock, StampClock
 from hashrange.wire.cluster import ChangeMembers, Placement, RaftBatch, ScrubReport
-from hashrange.wire.faults import Unreachable
-from hashrange.wire.messages import PUT, WriteItem
+from hashrange.wire.faults import NotLeader, Unreachable
+from hashrange.wire.messages import PUT, ReadItem, WriteItem
 from tests.sim.wire import carry
 from tests.unit.snapshot_support import Loop, own
 
@@ -239,3 +239,26 @@ def test_a_scrub_finds_the_replica_that_differs(which: str):
 
 def own_keys(machine: Machine) -> list[bytes]:
     return [key for key, _ in machine.engine.scan(b"P", b"Q")]
+
+
+def test_a_leader_that_cannot_read_its_data_gives_way_to_the_others() -> None:
+    cluster = Cluster()
+    cluster.put(0, 10)
+    broken = cluster.leader
+
+    def damaged(key: bytes) -> bytes | None:
+        raise EngineError("a block does not match its checksum")
+
+    broken.node.engine.get = damaged  # type: ignore[method-assign]
+    key = cluster.schema.codec.encode({"pk": {"S": "key1"}})
+    answers: list[Any] = []
+    broken.node.send(ReadItem(PARTITION, 1, key, True), answers.append)
+    assert isinstance(answers[0], NotLeader)
+    cluster.run(10.0)
+    assert cluster.leader is not broken
+    assert "cannot be read" in broken.group.damaged
+    broken.node.send(ReadItem(PARTITION, 1, key, False), answers.append)
+    assert isinstance(answers[1], NotLeader), "nor does it serve what it may have wrong"
+    cluster.leader.node.send(ReadItem(PARTITION, 1, key, True), answers.append)
+    cluster.run(1.0)
+    assert isinstance(answers[2], bytes)

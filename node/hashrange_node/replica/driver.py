@@ -230,6 +230,27 @@ class Driver:
             self._queued -= 1
             self._queued_bytes -= proposal.size
 
+    def stepped(self, batch: Iterable[tuple[int, Message]]) -> None:
+        """Messages of one tick of another node have been handed to their groups: go on without waiting for more.
+
+        A follower persists at once. A leader applies what is committed now, and gathers its next entries as ever.
+        """
+        if self._turning or self.closed:
+            return
+        follows = False
+        for group_id, _ in batch:
+            group = self.groups.get(group_id)
+            if group is None or group.installing or group.damaged:
+                continue
+            if not group.led:
+                follows = True
+            elif committed := group.core.ready_committed():
+                self.applier.add(group, committed)
+        if follows:
+            self.run()
+        else:
+            self.applier.run()
+
     def step(self, group: Group, message: Message) -> None:
         """A message for a replica of this node has arrived."""
         if group.damaged:

@@ -220,6 +220,11 @@ class Group:
         """The node that leads, as far as this replica knows."""
         return self.nodes.get(self.core.leader) if self.core is not None else None
 
+    @property
+    def readable(self) -> bool:
+        """Whether the state here is one that the group was in: not while a snapshot comes, nor after damage."""
+        return self.core.log.applied > 0 and not self.installing and not self.damaged
+
     def not_leader(self) -> ApiError:
         """The answer to what only a leader can do."""
         return NotLeader(self.id, self.leader_node)
