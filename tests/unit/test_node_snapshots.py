@@ -12,7 +12,7 @@ from hashrange_node.replica.scrubber import Scrubber
 from hashrange_node.replica.staging import MemoryStaging
 from hashrange_node.settings import NodeIdentity, ReplicationSettings
 from hashrange_node.snapshots import Snapshots, ranges_of
-from hashrange_node.storage import MemoryEngine, keyspace
+from hashrange_node.storage import EngineError, MemoryEngine, keyspace
 from hashrange_router.api.tables_create import plan_create
 
 from hashrange.errors import ApiError
