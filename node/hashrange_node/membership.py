@@ -107,8 +107,7 @@ class Membership:
         replica = self._node.replicas[group.id]
         if message.at is not None and not group.place.lo < message.at <= group.place.hi:
             raise validation(f"Partition {group.id} cannot be split there")
-        configuration = group.core.configuration
-        if configuration.joint or configuration.learners:
+        if _members_change(group):
             raise Overloaded(f"partition {group.id}: a change of membership is under way")
         if replica.splitting:
             raise Overloaded(f"partition {group.id} is being split already")
@@ -120,12 +119,14 @@ class Membership:
                 replica.splitting = False
                 done(validation(f"Partition {group.id} cannot be split: nearly all of it is under one key"))
             else:
-                split = split_effects(group, at, message.children, sampling.share_below(at))
-                self._drain(replica, split, done, DRAIN_POLLS)
+                share = sampling.share_below(at)
+                self._drain(
+                    replica, lambda: split_effects(group, at, message.children, share), done, DRAIN_POLLS
+                )
 
         self._sample(group, sampled)
 
-    def _drain(self, replica: Replica, split: Effects, done: Done, left: int) -> None:
+    def _drain(self, replica: Replica, split: Callable[[], Effects], done: Done, left: int) -> None:
         """No more writes are taken: wait for those under way, and until their index changes are delivered.
 
         A change that the parent still had to deliver could arrive behind a later one of a child.
@@ -142,10 +143,19 @@ class Membership:
             else:
                 replica.splitting = False
                 done(unavailable(f"Partition {group.id} has index changes to deliver; split it later"))
+        elif _members_change(group):
+            replica.splitting = False
+            done(Overloaded(f"partition {group.id}: a change of membership is under way"))
         else:
 
             def proposed(answer: Any) -> None:
                 replica.splitting = False
                 done(answer if isinstance(answer, ApiError) else None)
 
-            group.propose(split, proposed)
+            group.propose(split(), proposed)
+
+
+def _members_change(group: Group) -> bool:
+    """Whether the members are not what they will be when the next entry is applied: a split names them."""
+    configuration, log = group.core.configuration, group.core.log
+    return bool(configuration.joint or configuration.learners) or log.last_config_index > log.applied

@@ -31,6 +31,12 @@ def ranges_of(group: Group) -> PartitionRanges:
     return PartitionRanges(place.id, place.store, place.lo, place.hi)
 
 
+def sent_of(group: Group) -> PartitionRanges:
+    """What of a group's ranges goes into a snapshot: what was split is its children's, who send it themselves."""
+    ranges = ranges_of(group)
+    return ranges.without_data if group.split is not None else ranges
+
+
 class Snapshots:
     """All of them on one node. `staging` keeps what arrives until it is complete."""
 
@@ -74,7 +80,7 @@ class Snapshots:
             self._report(group, message.to, arrived)
 
         streams[message.to] = self.sender.start(
-            self._node.engine, ranges_of(group), state, message, node, done
+            self._node.engine, sent_of(group), state, message, node, done
         )
 
     def cancel(self, group: Group) -> None:

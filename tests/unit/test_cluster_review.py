@@ -9,15 +9,15 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any
 
-from hashrange_node.log.format import HARD_STATE
+from hashrange_node.log.format import HARD_STATE, hard_state
 from hashrange_node.replica.effects import Effects
 from hashrange_node.storage import keyspace
 from hashrange_node.storage.engine import EngineBusy, EngineFull
 
 from hashrange.errors import ApiError
 from hashrange.model import record as records
-from hashrange.wire.cluster import Placement, SplitPartition
-from hashrange.wire.faults import LeadershipLost, NotLeader
+from hashrange.wire.cluster import ChangeMembers, Placement, SplitPartition
+from hashrange.wire.faults import LeadershipLost, NotLeader, Overloaded
 from hashrange.wire.messages import ReadItem, WriteEntries, WriteItem, WriteResult
 from tests.sim.cluster import Cluster, Machine, Options
 from tests.sim.events import World
@@ -447,3 +447,61 @@ class Recorder:
 
     def send(self, message: Any, done: Any) -> None:
         self.sent.append(message)
+
+
+def test_a_replica_of_a_parent_that_needs_a_snapshot_lets_its_children_begin() -> None:
+    stage = Stage()
+    low = stage.keys(LOW, 1)[0]
+    stage.put(low, 1)
+    leader = stage.leader()
+    late = next(machine for machine in stage.machines.values() if machine is not leader)
+    late.kill()
+    stage.put(low, 2)
+    stage.split()
+    stage.run(1.0)
+    stage.put(low, 3, LOW)
+    stage.record_split()
+    for partition in (PARENT, LOW, HIGH):
+        for machine in stage.machines.values():
+            if machine.up:
+                group = stage.group(machine, partition)
+                group.storage.install(group.applied_index, group.applied_term)
+    late.node.catalogue.placement = lambda partition: None  # type: ignore[method-assign]
+    late.start()
+    placed = {placement["id"]: placement for placement in stage.cluster.placements}
+    late.node.catalogue.placement = placed.get  # type: ignore[method-assign]
+    stage.until(lambda: LOW in late.node.replicas and HIGH in late.node.replicas)
+    leader = stage.leader(LOW)
+    stage.until(lambda: stage.group(late, LOW).applied_index == stage.group(leader, LOW).applied_index)
+    key = late.node.replicas[LOW].items + stage.messages.read(low).key
+    assert value_of(late.node.engine.get(key)) == 3
+    assert stage.damaged() == {}
+
+
+def test_a_split_waits_for_a_change_of_membership() -> None:
+    stage = Stage()
+    leader = stage.leader()
+    leader.node.send(ChangeMembers(PARENT, [4], [], []), lambda answer: None)
+    answers = stage.ask(leader, SplitPartition(PARENT, MIDDLE, (LOW, HIGH)))
+    stage.run(1.0)
+    assert [type(answer) for answer in answers] == [Overloaded]
+    assert stage.group(leader).split is None
+    stage.put("a", 1)
+
+
+def test_a_vote_is_kept_for_a_replica_that_is_not_opened_yet() -> None:
+    stage = Stage()
+    machine = stage.machines[1]
+    machine.log.append([hard_state(55, 7, 2)])
+    machine.disk.durable = machine.disk.end
+    stage.crash(machine)
+    stage.start()
+    assert 55 in machine.node.groups.recovered
+    for number in range(30):
+        stage.put("a", number)
+    stage.run(1.0)
+    machine.node.driver.prepare_checkpoint()
+    floor = machine.node.driver.log_floor()
+    machine.node.engine.flush()
+    machine.log.remove_before(floor)
+    assert any(record.group == 55 for record in machine.disk.records)

@@ -156,8 +156,10 @@ class LocalReplicas:
                 continue
             if partition >= catalogue.next_partition_id:
                 continue  # given out after what this node knows
-            del node.groups.recovered[partition]
             placement = catalogue.placements.get(partition)
+            if placement is not None and node.groups.awaits_split(placement):
+                continue  # its log goes on where the split, once it is applied again, lets it begin
+            del node.groups.recovered[partition]
             place = Place.only(partition)
             if placement is not None:
                 place = Place(partition, placement["store"], placement["lo"], placement["hi"])

@@ -58,6 +58,15 @@ class PartitionRanges:
         return [*self.own, self.mixed] if self.mixed is not None else list(self.own)
 
     @property
+    def without_data(self) -> PartitionRanges:
+        """Only what is the partition's own whatever becomes of its items: cursors, requests, queued changes."""
+        bare = PartitionRanges(self.partition, self.store, self.lo, self.hi)
+        object.__setattr__(bare, "own", tuple(each for each in self.own if each[0][:1] in (b"B", b"D", b"Q")))
+        object.__setattr__(bare, "mixed", None)
+        object.__setattr__(bare, "mixed_bounds", (b"", b"", _low(self.lo), _low(self.hi)))
+        return bare
+
+    @property
     def scrubbed(self) -> list[KeyRange]:
         """The ranges whose entries must be the same on every replica at the same applied index.
 
