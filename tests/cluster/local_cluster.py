@@ -31,6 +31,7 @@ from hashrange.cli.cluster.ask import AskError
 from hashrange.cli.cluster.control import command as ask_supervisor
 from hashrange.cli.cluster.layout import NODE, PORTS, ROUTER, Layout, LayoutError, Process, load
 from hashrange.cli.cluster.targets import resolve
+from hashrange.wire.cluster import CONTROL
 from tests.cluster.kill9 import call
 
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -192,9 +193,15 @@ class LocalCluster:
         found = [
             each
             for each in self.view()["partitions"]
-            if (table is None or each["table"] == table) and not each.get("successors")
+            if each["id"] != CONTROL
+            and (table is None or each["table"] == table)
+            and not each.get("successors")
         ]
-        return sorted(found, key=lambda each: (each["table"] or "", each["hash_range"][0]))
+        return sorted(found, key=lambda each: (each["table"], each["hash_range"][0]))
+
+    def control(self) -> dict[str, Any]:
+        """The control plane's own partition."""
+        return dict(next(each for each in self.view()["partitions"] if each["id"] == CONTROL))
 
     def view(self) -> dict[str, Any]:
         """The control plane's own view; raises AskError when there is none."""
@@ -217,7 +224,7 @@ class LocalCluster:
     def behind(self, slack: int = 0) -> list[str]:
         """What is not yet as it should be: partitions without a leader, replicas that are missing or behind."""
         found = []
-        for each in self.partitions():
+        for each in [self.control(), *self.partitions()]:
             label = f"partition {each['id']}"
             if each["leader"] is None:
                 found.append(f"{label} has no leader")

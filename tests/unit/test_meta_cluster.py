@@ -9,7 +9,7 @@ from hashrange_node.storage import keyspace
 
 from hashrange.errors import ApiError
 from hashrange.model.table_document import revised
-from hashrange.wire.cluster import Bootstrap, ClusterCommand, ClusterStatus, RegisterNode
+from hashrange.wire.cluster import CONTROL, Bootstrap, ClusterCommand, ClusterStatus, RegisterNode
 from hashrange.wire.messages import ChangeTable, TableStatistics, WhenSettled
 
 from .meta_nodes import TestCluster
@@ -203,7 +203,12 @@ def test_the_status_says_what_there_is() -> None:
     status = cluster.ask(ClusterStatus())
     assert [n["id"] for n in status["nodes"]] == [1, 2, 3]
     assert all(n["alive"] for n in status["nodes"])
-    (partition,) = status["partitions"]
+    control, partition = status["partitions"]
+    assert (control["id"], control["table"], control["index"]) == (CONTROL, "(control)", None)
+    assert control["hash_range"] == [0, 2**64 - 1]
+    assert control["leader"] == status["control"]["leader"]
+    assert sorted(r["node"] for r in control["replicas"]) == [1, 2, 3]
+    assert [n["replicas"] for n in status["nodes"]] == [2, 2, 2]
     assert partition["table"] == "Things"
     assert partition["leader"] in (1, 2, 3)
     assert {r["role"] for r in partition["replicas"]} == {"leader", "follower"}

@@ -16,6 +16,7 @@ import pytest
 from typer.testing import CliRunner
 
 from hashrange.cli.cluster import control, faults, layout, processes, up
+from hashrange.cli.cluster.commands import node_number
 from hashrange.cli.cluster.layout import Layout, LayoutError, Process
 from hashrange.cli.cluster.status import gather
 from hashrange.cli.cluster.supervisor import Supervisor, check_ports, describe_exit
@@ -318,10 +319,22 @@ def test_commands_say_where_they_found_no_cluster(tmp_path: Path) -> None:
         ["heal"],
         ["split", "1"],
         ["decommission", "1"],
+        ["decommission", "node-1"],
+        ["drain", "node-1"],
+        ["undrain", "node-1"],
+        ["move", "1", "node-1", "2"],
     ):
         result = runner.invoke(app, ["cluster", *arguments, "--data-dir", str(tmp_path / "none")])
         assert result.exit_code == 1, arguments
         assert "there is no cluster in" in result.output
+
+
+def test_nodes_are_named_by_number_or_by_name() -> None:
+    assert [node_number(text) for text in ("4", "node-4", " 4 ")] == [4, 4, 4]
+    for text in ("node-", "router-1", "0", "node-0", "-4", "az1", "4x", ""):
+        result = runner.invoke(app, ["cluster", "drain", "--", text])
+        assert result.exit_code == 2, text
+        assert "write 4 or node-4" in result.output
 
 
 def test_children_are_started_as_the_supervisor_was(tmp_path: Path) -> None:

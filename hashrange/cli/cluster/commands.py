@@ -38,7 +38,21 @@ Endpoint = Annotated[
 Targets = Annotated[
     list[str], typer.Argument(metavar="TARGET...", help="az2 (the nodes of a zone), node-2 or 2, router-1.")
 ]
-NodeNumber = Annotated[int, typer.Argument(metavar="NODE", min=1, help="Number of a node.")]
+
+
+def node_number(text: str) -> int:
+    """The number of a node, written 4 or node-4."""
+    number = text.strip().removeprefix("node-")
+    if not number.isascii() or not number.isdigit() or int(number) < 1:
+        raise typer.BadParameter(f"{text!r} names no node; write 4 or node-4")
+    return int(number)
+
+
+def _node(metavar: str, meaning: str) -> Any:
+    return typer.Argument(metavar=metavar, parser=node_number, help=f"{meaning}: 4 or node-4.")
+
+
+NodeNumber = Annotated[int, _node("NODE", "The node")]
 
 
 @app.command()
@@ -138,8 +152,8 @@ def move(
     what: Annotated[
         str, typer.Argument(metavar="PARTITION|TABLE", help="The partition to move a replica of.")
     ],
-    source: Annotated[int, typer.Argument(metavar="FROM", min=1, help="Node that the replica is on.")],
-    target: Annotated[int, typer.Argument(metavar="TO", min=1, help="Node that it goes to.")],
+    source: Annotated[int, _node("FROM", "Node that the replica is on")],
+    target: Annotated[int, _node("TO", "Node that it goes to")],
     data_dir: Directory = DEFAULT_DIRECTORY,
     endpoint: Endpoint = None,
 ) -> None:

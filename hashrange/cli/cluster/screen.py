@@ -60,7 +60,7 @@ def partition_table(partitions: list[dict[str, Any]], most: int | None = None) -
         leader = entry["leader"]
         table.add_row(
             str(entry["id"]),
-            Text(entry["table"] or "(control plane)", "" if entry["table"] else "dim"),
+            Text(entry["table"] or "", "" if entry["id"] else "dim"),
             entry["index"] or "",
             hash_range(entry["hash_range"]),
             Text("none", "red") if leader is None else f"node-{leader}",

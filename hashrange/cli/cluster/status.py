@@ -6,6 +6,7 @@ whether it can serve, and the control plane, asked through any node, where parti
     {"processes": [{"role", "id", "az", "pid", "address", "metrics_url", "state"}],
      "partitions": [{"id", "table", "index", "hash_range": [lo, hi], "leader", "replicas", "size_bytes", "epoch"}]}
 
+Partition 0 is the control plane's own group: its table is "(control)".
 States of processes: ready, starting, paused, draining, stopped, failed, down.
 """
 

@@ -7,7 +7,8 @@
                      "replicas": [{"id", "node", "role", "behind"?, "leaving"?, "damaged"?}],
                      "size_bytes", "items", "reads_per_s", "writes_per_s", "epoch", "split"?, "successors"?}]}
 
-`state` of a node: up, draining, leaving (draining in order to be removed), removed.
+`state` of a node: up, draining, leaving (draining in order to be removed), removed. Partition 0 is the control plane's
+own group; its table is "(control)", a name that no table can have.
 """
 
 from __future__ import annotations
@@ -19,6 +20,8 @@ from hashrange_node.meta.catalogue import Catalogue
 from hashrange_node.meta.observed import Observed
 from hashrange_node.meta.placement import DRAINING
 from hashrange_node.meta.reconcile import ReconcileSettings, View, group_order
+
+CONTROL_TABLE = "(control)"
 
 
 def status(
@@ -32,7 +35,7 @@ def status(
         "cluster": catalogue.cluster["cluster"] if catalogue.cluster is not None else "",
         "control": {"leader": control["leader"] if control is not None else None},
         "nodes": [_node(view, observed, record, settings, partitions) for record in view.nodes.values()],
-        "partitions": [p for p in partitions if p["id"] != CONTROL],
+        "partitions": partitions,
     }
 
 
@@ -57,7 +60,7 @@ def _partition(view: View, placement: Placement) -> dict[str, Any]:
         replicas.append(entry)
     found: dict[str, Any] = {
         "id": placement["id"],
-        "table": placement["table"],
+        "table": CONTROL_TABLE if placement["id"] == CONTROL else placement["table"],
         "index": placement["index"],
         "hash_range": [placement["lo"], placement["hi"]],
         "leader": leads,
