@@ -80,7 +80,7 @@ def main() -> None:
             one_partition(options, figures, scratch)
         if "scaling" in options.parts:
             for nodes in options.nodes:
-                figures.scaling.append(scaling(options, nodes, scratch))
+                figures.scaling.append(scaling(options, nodes, scratch, figures.signs))
     figures.about["load_after"] = os.getloadavg()[0]
     text = report.as_markdown(figures)
     print(text)
@@ -90,6 +90,8 @@ def main() -> None:
         options.json.write_text(json.dumps(report.as_json(figures), indent=2) + "\n")
     if options.markdown:
         options.markdown.write_text(text + "\n")
+    if figures.signs:
+        raise SystemExit(f"{len(figures.signs)} processes failed meanwhile: the figures cannot be trusted")
 
 
 def one_partition(options: argparse.Namespace, figures: Figures, scratch: Path) -> None:
@@ -108,6 +110,7 @@ def one_partition(options: argparse.Namespace, figures: Figures, scratch: Path) 
             figures.profiles = [(each, put) for each in taken]
         if "failover" in options.parts:
             figures.failover = failover.measure(scene, times=options.runs, writers=4)
+    figures.signs += scene.signs
 
 
 def single(scene: Scene, options: argparse.Namespace, figures: Figures, scratch: Path) -> None:
@@ -126,7 +129,7 @@ def single(scene: Scene, options: argparse.Namespace, figures: Figures, scratch:
         f"{figures.fsync_at_once_us:.0f} µs, frame {figures.frame_us:.0f} µs")  # fmt: skip
 
 
-def scaling(options: argparse.Namespace, nodes: int, scratch: Path) -> Scaling:
+def scaling(options: argparse.Namespace, nodes: int, scratch: Path, signs: list[str]) -> Scaling:
     """One size of cluster, every node leading as many partitions as the others.
 
     Once with as many connections for each node whatever the size, so that each node has as much to do at a time; once
@@ -141,7 +144,9 @@ def scaling(options: argparse.Namespace, nodes: int, scratch: Path) -> Scaling:
             for connections in dict.fromkeys((in_step, CONNECTIONS))
             for name, operation in (("PutItem", "put"), ("GetItem, strong", "get"))
         ]
-        return Scaling(nodes, options.partitions, led, idle, _run(scene, tuple(workloads), options, scratch))
+        results = _run(scene, tuple(workloads), options, scratch)
+    signs += scene.signs
+    return Scaling(nodes, options.partitions, led, idle, results)
 
 
 def _run(

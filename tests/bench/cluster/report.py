@@ -48,6 +48,8 @@ class Figures:
     scaling: list[Scaling] = field(default_factory=list)
     profiles: list[tuple[Profile, Result]] = field(default_factory=list)
     plane: PlaneCost | None = None
+    signs: list[str] = field(default_factory=list)
+    """Failures that processes wrote to their logs while they were measured: there should be none."""
 
     @property
     def single_put_ratio(self) -> float:
@@ -214,8 +216,8 @@ def _scaling(figures: Figures) -> str:
                     f"{each.idle_percent:.1f}",
                 )
             )
-    heads = ("operation", "connections", "nodes", "partitions", "led by a node", "req/s", "router µs", "nodes µs", "all µs",
-             "±", "idle, % of a core")  # fmt: skip
+    heads = ("operation", "connections", "nodes", "partitions", "led by a node", "req/s", "router µs", "nodes µs",
+             "all µs", "±", "idle, % of a core")  # fmt: skip
     return table(heads, sorted(rows, key=lambda row: row[0])) if rows else ""
 
 
@@ -263,6 +265,7 @@ def as_json(figures: Figures) -> dict[str, Any]:
     """Every run, and what it ran on."""
     return {
         "about": figures.about,
+        "signs": figures.signs,
         "goals": [dict(zip(("name", "goal", "measured", "reached"), g, strict=True)) for g in goals(figures)],
         "throughput": [_result(each) for each in figures.throughput],
         "single": [_result(each) for each in figures.single],

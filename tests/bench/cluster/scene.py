@@ -39,6 +39,8 @@ class Scene:
         self.items = items
         self.item_bytes = item_bytes
         self.start_s = 0.0
+        self.signs: list[str] = []
+        """What the processes wrote that they should not have written, once the scene is left."""
 
     def __enter__(self) -> Scene:
         say(f"starting {self.nodes} nodes in {self.cluster.directory}")
@@ -56,6 +58,9 @@ class Scene:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self.signs = [sign[:400] for sign in self.cluster.crashes()]
+        for sign in self.signs:
+            say(f"figures cannot be trusted: {sign}")
         self.cluster.stop()
 
     def settings(
