@@ -369,6 +369,7 @@ class Node:
             raise self._elsewhere(message.partition)
         group = replica.group
         group.reads_served += 1
+        group.last_read = message.key
         if group.alone and group.serving and group.split is None:
             done(self.engine.get(replica.items + message.key))
         elif message.consistent:
@@ -410,6 +411,7 @@ class Node:
         replica = self.replica(message.partition)
         group = replica.group
         group.reads_served += 1
+        group.last_read = message.low
         if message.consistent and not group.alone:
             if self.leader(message, done) is None:
                 return

@@ -291,3 +291,30 @@ def test_a_hot_partition_is_split_where_its_load_is() -> None:
     hashes = [schema.codec.encode({"pk": {"S": f"k{n}"}})[:8] for n in range(97)]
     below = sum(int.from_bytes(h, "big") < at for h in hashes)
     assert 20 <= below <= 77
+
+
+def test_a_partition_that_is_hot_with_reads_is_split_where_they_are() -> None:
+    cluster = TestCluster()
+    cluster.begin()
+    cluster.create()
+    for node in cluster.nodes.values():
+        node.plane.control.settings = replace(SETTINGS, split_reads_per_s=50.0, split_hot_s=4.0)
+    node = cluster.nodes[2].node
+    schema = node.catalogue.schemas["Things"]
+    # All of them in the upper quarter of the hashes.
+    numbers = [n for n in range(400) if schema.codec.encode({"pk": {"S": f"k{n}"}})[0] >= 0xC0]
+    reading = [True]
+
+    def read_on(turn: int) -> None:
+        key = schema.codec.encode({"pk": {"S": f"k{numbers[turn % len(numbers)]}"}})
+        message = ReadItem(node.catalogue.schemas["Things"].partition_for(key).id, 1, key, True)
+        if reading[0]:
+            node.transport.send(message, lambda answer: None)
+            cluster.world.later(0.007, lambda: read_on(turn + 1))
+
+    read_on(0)
+    cluster.world.until(lambda: len(cluster.control.node.catalogue.documents["Things"]["Partitions"]) > 1, 60)
+    reading[0] = False
+    at = cluster.control.node.catalogue.documents["Things"]["Partitions"][1]["lo"]
+    assert at >> 56 >= 0xC0
+    assert not cluster.errors()

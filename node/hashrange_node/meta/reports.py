@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from hashrange_node.node import Node
 
 REPORT_S = 1.0
-BUSY_WRITES_PER_S = 50.0
+BUSY_PER_S = 50.0
 SAMPLE_S = 0.1
 SAMPLED_AT_ONCE = 32
 
@@ -69,7 +69,8 @@ class Reporter:
     `registered(record)` is called with the answer; `refused(reason)` when this node must not take part; `behind()`
     when the control plane has a later catalogue than this node and nothing of it arrives.
 
-    Where the load of a busy partition is, is sampled from the writes under way: costs nothing on the way of a request.
+    Where the load of a busy partition is, is sampled from the writes under way and the last read: a timer looks, and
+    requests pay nothing for it.
     """
 
     def __init__(
@@ -160,7 +161,7 @@ class Reporter:
     def _watch_heat(self, report: GroupReport) -> None:
         """Sample a partition while it is busy, and report where its load is."""
         sample = self._heat.get(report.partition)
-        if report.role != "leader" or report.writes_per_s < BUSY_WRITES_PER_S:
+        if report.role != "leader" or report.reads_per_s + report.writes_per_s < BUSY_PER_S:
             if sample is not None:
                 del self._heat[report.partition]
             return
@@ -179,6 +180,9 @@ class Reporter:
         for partition, sample in self._heat.items():
             group = groups.get(partition)
             if group is not None:
+                if group.last_read:
+                    sample.observe(group.last_read)
+                    group.last_read = b""
                 items = keyspace.space_prefix(group.place.store, keyspace.ITEMS)
                 for key in islice(group.overlay, SAMPLED_AT_ONCE):
                     if key.startswith(items):

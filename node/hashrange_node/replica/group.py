@@ -87,7 +87,8 @@ class Group:
     everything of earlier leaders is applied. `closing`: it has proposed to split the group, and does not know what
     became of it. `alone`: the group has no other member. `nodes` says on which node a
     replica is. `damaged` says why this replica cannot go on, "" while it can. `split_durable`: a flush has made the
-    children of its split durable here; until then only this group's log can make them again.
+    children of its split durable here; until then only this group's log can make them again. `last_read` is the key that
+    was asked for last, for whoever samples the load; it is emptied by that.
     """
 
     __slots__ = (
@@ -106,6 +107,7 @@ class Group:
         "id",
         "inflight",
         "installing",
+        "last_read",
         "led",
         "listener",
         "nodes",
@@ -158,6 +160,7 @@ class Group:
         self.touched = self.unsaved = False
         self.quiet_ticks = self.reads_served = self.writes_taken = 0
         self.damaged = ""
+        self.last_read = b""
 
     # ---- the stored state
 
