@@ -21,11 +21,11 @@ from hashrange_node.replica.effects import Mutation
 from hashrange_node.replica.group import FIRST_REPLICA, Group
 from hashrange_node.replica.group_log import GroupLog, LogBudget, LogGap
 from hashrange_node.replica.place import Place
-from hashrange_node.replica.recovery import Recovered, Recovery, store
+from hashrange_node.replica.recovery import BUSY_PAUSE_S, Recovered, Recovery, store
 from hashrange_node.replica.split import split_mutations
 from hashrange_node.resign import DiskWatch
 from hashrange_node.storage import keyspace
-from hashrange_node.storage.engine import EngineError
+from hashrange_node.storage.engine import EngineBusy, EngineError
 
 if TYPE_CHECKING:
     from hashrange_node.node import Node
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 
 PARKED_MAX = 1_000
 GIVEN_UP = "it had been given up, and the engine has forgotten that: its log is gone"
+ERASE_RETRY_S = 1.0
 VOLUNTEER_PAUSE_S = 0.03
 VOLUNTEER_TRIES = 30
 
@@ -171,7 +172,20 @@ class Groups:
         """Delete what is left of a replica that is out of service."""
         if self.snapshots is not None:
             self.snapshots.receiver.forget(group.id)
-        self.destroy(group.place)
+        self._try_to_erase(group.place)
+
+    def _try_to_erase(self, place: Place) -> None:
+        if self.stopped or self._driver.closed or place.id in self._driver.groups:
+            return  # a new replica of the partition begins with a snapshot, which erases what was there
+        try:
+            self._node.engine.write([], self._ranges(place))
+        except EngineError as error:
+            if not isinstance(error, EngineBusy):
+                self._node.report(f"what is left of partition {place.id} is not deleted yet", error)
+            delay_s = BUSY_PAUSE_S if isinstance(error, EngineBusy) else ERASE_RETRY_S
+            self._node.scheduler.call_later(delay_s, lambda: self._try_to_erase(place))
+        else:
+            self._driver.void(place.id)
 
     def _ranges(self, place: Place) -> list[tuple[bytes, bytes]]:
         """The key ranges that belong to a partition and to no other one here."""

@@ -11,144 +11,19 @@ from typing import Any
 
 from hashrange_node.log.format import HARD_STATE, hard_state
 from hashrange_node.replica.effects import Effects
+from hashrange_node.replica.index_queue import IndexShipper
 from hashrange_node.storage import keyspace
 from hashrange_node.storage.engine import EngineBusy, EngineFull
+from hashrange_router.api.tables_create import plan_create
 
 from hashrange.errors import ApiError
 from hashrange.model import record as records
-from hashrange.wire.cluster import ChangeMembers, Placement, SplitPartition
+from hashrange.model.table import TableSchema
+from hashrange.wire.cluster import ChangeMembers, SplitPartition
 from hashrange.wire.faults import LeadershipLost, NotLeader, Overloaded
-from hashrange.wire.messages import ReadItem, WriteEntries, WriteItem, WriteResult
-from tests.sim.cluster import Cluster, Machine, Options
-from tests.sim.events import World
-from tests.sim.workload import Messages, table_document, value_of
-
-PARENT, LOW, HIGH = 1, 2, 3
-MIDDLE = 1 << 63
-
-
-class Stage:
-    """Three machines with one partition, whose engines are flushed only on demand."""
-
-    def __init__(self, seed: int = 1) -> None:
-        self.world = World(seed)
-        options = Options(checkpoint_bytes=1 << 30, scrub_interval_s=1e6)
-        self.cluster = Cluster(self.world, options, table_document(1))
-        self.cluster.start()
-        self.messages = Messages(self.cluster.schema)
-        self.machines = self.cluster.machines
-        self.run(8.0)
-
-    def run(self, seconds: float) -> None:
-        self.world.run(self.world.now + seconds)
-
-    def until(self, holds: Callable[[], Any], within_s: float = 20.0) -> None:
-        end = self.world.now + within_s
-        while not holds():
-            assert self.world.now < end, "it did not happen in time"
-            self.run(0.01)
-
-    def group(self, machine: Machine, partition: int = PARENT) -> Any:
-        return machine.node.driver.groups[partition]
-
-    def leaders(self, partition: int = PARENT) -> list[Machine]:
-        return [
-            machine
-            for machine in self.machines.values()
-            if machine.up
-            and not machine.paused
-            and partition in machine.node.driver.groups
-            and self.group(machine, partition).serving
-        ]
-
-    def leader(self, partition: int = PARENT) -> Machine:
-        self.until(lambda: self.leaders(partition))
-        [leader] = self.leaders(partition)
-        return leader
-
-    def ask(self, machine: Machine, message: Any) -> list[Any]:
-        """Hand a message to a node now; the list gets the answer."""
-        answers: list[Any] = []
-        machine.node.send(message, answers.append)
-        return answers
-
-    def put(self, key: str, value: int, partition: int = PARENT) -> None:
-        answers = self.ask(self.leader(partition), self.write(key, value, partition))
-        self.until(lambda: answers)
-        assert isinstance(answers[0], WriteResult), answers
-
-    def write(self, key: str, value: int, partition: int = PARENT) -> WriteItem:
-        message = self.messages.put(key, value)
-        message.partition = partition
-        return message
-
-    def read(self, key: str, partition: int = PARENT) -> ReadItem:
-        message = self.messages.read(key)
-        message.partition = partition
-        return message
-
-    def value(self, key: str, partition: int = PARENT) -> int | None:
-        answers = self.ask(self.leader(partition), self.read(key, partition))
-        self.until(lambda: answers)
-        assert not isinstance(answers[0], ApiError), answers
-        return value_of(answers[0])
-
-    def keys(self, partition: int, count: int) -> list[str]:
-        """Keys that lie in a child."""
-        found = []
-        number = 0
-        while len(found) < count:
-            key = f"key{number}"
-            number += 1
-            above = self.messages.read(key).key[0] >= 0x80
-            if above == (partition == HIGH):
-                found.append(key)
-        return found
-
-    # ---- splits
-
-    def split(self) -> None:
-        answers = self.ask(self.leader(), SplitPartition(PARENT, MIDDLE, (LOW, HIGH)))
-        self.until(lambda: answers)
-        assert answers == [None]
-
-    def record_split(self) -> None:
-        """What the catalogue says once it knows of the split; nodes open partitions in the order of their ids."""
-        parent: Placement = {**self.cluster.placements[0], "successors": [LOW, HIGH]}  # type: ignore[typeddict-unknown-key]
-        low: Placement = {**self.cluster.placements[0], "id": LOW, "origin": "split", "hi": MIDDLE - 1}
-        high: Placement = {**self.cluster.placements[0], "id": HIGH, "origin": "split", "lo": MIDDLE}
-        self.cluster.placements[:] = [parent, low, high]
-
-    def open_placed(self, machine: Machine) -> None:
-        for placement in self.cluster.placements:
-            if placement["id"] not in machine.node.replicas:
-                machine.node.open_replica(placement, self.cluster.schema, None)
-
-    # ---- crashes
-
-    def flush(self) -> None:
-        for machine in self.machines.values():
-            machine.node.engine.flush()
-
-    def crash(self, *machines: Machine) -> None:
-        """Power fails: the engines have what was flushed, the logs what was synced."""
-        for machine in machines or tuple(self.machines.values()):
-            machine.disk.journal.clear()
-            machine.kill(power=True)
-
-    def start(self) -> None:
-        for machine in self.machines.values():
-            if not machine.up:
-                machine.start()
-
-    def damaged(self) -> dict[tuple[int, int], str]:
-        return {
-            (machine.id, group.id): group.damaged
-            for machine in self.machines.values()
-            if machine.up
-            for group in machine.node.driver.groups.values()
-            if group.damaged
-        }
+from hashrange.wire.messages import WriteEntries
+from tests.sim.workload import value_of
+from tests.unit.stage_support import HIGH, LOW, MIDDLE, PARENT, Stage
 
 
 def test_children_of_a_split_outlive_a_crash_that_loses_what_the_engines_had_not_flushed() -> None:
@@ -397,7 +272,9 @@ def test_destroying_one_child_leaves_the_expiry_entries_of_another() -> None:
     stage.run(3.0)
     stage.record_split()
     machine = stage.machines[1]
-    entry = keyspace.space_prefix(PARENT, keyspace.EXPIRY) + (1).to_bytes(8, "big") + MIDDLE.to_bytes(8, "big")
+    entry = (
+        keyspace.space_prefix(PARENT, keyspace.EXPIRY) + (1).to_bytes(8, "big") + MIDDLE.to_bytes(8, "big")
+    )
     machine.node.engine.write([(entry, b"")])
     machine.node.engine.flush()
     stage.crash(machine)
@@ -426,17 +303,52 @@ def test_an_index_change_is_not_sent_by_a_leader_that_was_replaced() -> None:
     stage = Stage()
     stage.put("a", 1)
     old = stage.leader()
-    node = old.node
     sent: list[Any] = []
-    node.transport = Recorder(sent)
-    shipper = node.shipper(node.replicas[PARENT])
+    shipper = IndexShipper(
+        old.node.replicas[PARENT],
+        Recorder(sent),
+        lambda delay_s, call: call(),  # at once, as if the process had stood still in between
+        0.0,
+    )
+    shipper.replica.schema = INDEXED
+    changes = [["byText", None, b"k" * 9, b"r" * 30, 1]]
     old.pause()
     stage.run(6.0)
-    shipper._queue.append((b"Qkey", []))
-    shipper._busy = True
-    shipper._drain_targets = lambda batch: {7: [(b"k", None, 1)]}  # type: ignore[attr-defined]
-    shipper._drain()
+    shipper.enqueue([(b"Qkey", changes)])
     assert sent == []
+    leader = stage.leader()
+    shipper = IndexShipper(leader.node.replicas[PARENT], Recorder(sent), lambda delay_s, call: call(), 0.0)
+    shipper.replica.schema = INDEXED
+    shipper.enqueue([(b"Qkey", changes)])
+    stage.run(0.5)
+    assert len(sent) == 1
+
+
+INDEXED = TableSchema.from_document(
+    plan_create(
+        {
+            "TableName": "Registers",
+            "KeySchema": [{"AttributeName": "pk", "KeyType": "HASH"}],
+            "AttributeDefinitions": [
+                {"AttributeName": "pk", "AttributeType": "S"},
+                {"AttributeName": "text", "AttributeType": "S"},
+            ],
+            "GlobalSecondaryIndexes": [
+                {
+                    "IndexName": "byText",
+                    "KeySchema": [{"AttributeName": "text", "KeyType": "HASH"}],
+                    "Projection": {"ProjectionType": "ALL"},
+                }
+            ],
+            "BillingMode": "PAY_PER_REQUEST",
+        },
+        now=1.0,
+        table_id="registers",
+        region="us-east-1",
+        account="0" * 12,
+        next_partition_ids=iter(range(1, 9)).__next__,
+    )
+)
 
 
 class Recorder:
@@ -505,3 +417,65 @@ def test_a_vote_is_kept_for_a_replica_that_is_not_opened_yet() -> None:
     machine.node.engine.flush()
     machine.log.remove_before(floor)
     assert any(record.group == 55 for record in machine.disk.records)
+
+
+def test_an_entry_that_cannot_be_applied_stops_its_group_alone() -> None:
+    stage = Stage()
+    low = stage.keys(LOW, 1)[0]
+    stage.split()
+    stage.until(lambda: stage.leaders(LOW) and stage.leaders(HIGH))
+    leader = stage.leader(HIGH)
+    broken = stage.group(leader, HIGH)
+    before = broken.applied_index
+    broken.core.propose(b"\xc1 is no payload", 10)
+    leader.node.driver.touch(broken)
+    stage.until(lambda: broken.damaged)
+    assert broken.applied_index == before
+    stage.put(low, 1, LOW)
+    stage.cluster.reported.clear()
+
+
+def test_a_batch_that_waits_for_the_engine_brings_nothing_of_a_closed_replica_back() -> None:
+    stage = Stage()
+    low, high = stage.keys(LOW, 1)[0], stage.keys(HIGH, 1)[0]
+    stage.split()
+    leading = (stage.leader(LOW), stage.leader(HIGH))
+    machine = next(machine for machine in stage.machines.values() if machine not in leading)
+    engine, write = machine.node.engine, machine.node.engine.write
+
+    def busy(mutations: Any, delete_ranges: Any = ()) -> None:
+        raise EngineBusy("later")
+
+    engine.write = busy  # type: ignore[method-assign]
+    stage.run(1.0)
+    for partition, key in ((LOW, low), (HIGH, high)):
+        leader = stage.leader(partition)
+        leader.node.send(stage.write(key, 7, partition), lambda answer: None)
+    stage.run(0.1)
+    stuck = machine.node.driver.applier._stuck
+    assert stuck is not None
+    closed = next(group for group in stuck.groups if group.id != PARENT)
+    kept = [group for group in machine.node.driver.groups.values() if group.id in (LOW, HIGH)]
+    kept.remove(closed)
+    machine.node.close_replica(closed.id)
+    engine.write = write  # type: ignore[method-assign]
+    stage.run(2.0)
+    assert machine.node.driver.applier._stuck is None
+    assert engine.get(keyspace.group_state(closed.id)) is None
+    items = keyspace.hashes_of(PARENT, keyspace.ITEMS, closed.place.lo, closed.place.hi)
+    assert list(engine.scan(*items)) == []
+    assert list(engine.scan(*keyspace.hashes_of(PARENT, keyspace.ITEMS, kept[0].place.lo, kept[0].place.hi)))
+
+
+def test_a_replica_that_goes_while_the_disk_is_full_is_erased_when_there_is_room() -> None:
+    stage = Stage()
+    stage.put("a", 1)
+    stage.run(1.0)
+    machine = stage.machines[1]
+    machine.disk.full = True
+    machine.node.close_replica(PARENT)
+    assert machine.node.engine.get(keyspace.group_state(PARENT)) is not None
+    machine.disk.full = False
+    stage.run(3.0)
+    assert machine.node.engine.get(keyspace.group_state(PARENT)) is None
+    assert list(machine.node.engine.scan(b"P", b"Q")) == []

@@ -43,13 +43,33 @@ def _effects_of(entry: Entry) -> Effects | None:
 class Batch:
     """What one engine write applies, and who has to be told when it is done."""
 
-    __slots__ = ("applied", "groups", "mutations", "ranges")
+    __slots__ = ("applied", "groups", "mutations", "ranges", "tail")
 
     def __init__(self) -> None:
         self.mutations: list[Mutation] = []
+        self.tail = 0
         self.ranges: list[KeyRange] = []
         self.applied: list[Applied] = []
         self.groups: dict[Group, list[Entry]] = {}
+
+
+    def leave_out_dropped(self) -> None:
+        """Write nothing of groups that were closed while the batch could not be written: they are erased by now."""
+        if not any(group.dropped for group in self.groups):
+            return
+        kept: list[Mutation] = []
+        for group, _, effects, _ in self.applied:
+            if not group.dropped:
+                kept.extend(effects.mutations)
+        own: list[Mutation] = []
+        states = {keyspace.group_state(group.id): group for group in self.groups}
+        for mutation in self.mutations[self.tail :]:
+            own.append(mutation)
+            if mutation[0] in states:  # a group's state is the last of what is its own
+                if not states[mutation[0]].dropped:
+                    kept.extend(own)
+                own = []
+        self.mutations, self.tail = kept, 0
 
 
 class Applier:
@@ -91,7 +111,10 @@ class Applier:
 
     def _retry(self) -> None:
         batch = self._stuck
-        if batch is not None and not self._driver.closed and self._write(batch):
+        if batch is None or self._driver.closed:
+            return
+        batch.leave_out_dropped()
+        if self._write(batch):
             self._finish(batch)
             self._driver.run()
 
@@ -100,26 +123,37 @@ class Applier:
     def _build(self) -> Batch:
         """The next batch: up to an entry that must be the last of its batch, or the only one."""
         batch = Batch()
-        waiting = self._waiting
-        while waiting:
-            group, entries = waiting.popleft()
+        while self._waiting:
+            group, entries = self._waiting.popleft()
             for number, entry in enumerate(entries):
-                effects = _effects_of(entry)
-                separate = effects is not None and effects.separate
-                if separate and batch.groups:
-                    waiting.appendleft((group, entries[number:]))
-                    self._close(batch)
-                    return batch
-                self._add(batch, group, entry, effects)
+                try:
+                    effects = _effects_of(entry)
+                    separate = effects is not None and effects.separate
+                    if separate and batch.groups:
+                        self._waiting.appendleft((group, entries[number:]))
+                        self._close(batch)
+                        return batch
+                    self._add(batch, group, entry, effects)
+                except Exception as error:
+                    self._refused(group, entry, error)
+                    break
                 if separate:
                     if number + 1 < len(entries):
-                        waiting.appendleft((group, entries[number + 1 :]))
+                        self._waiting.appendleft((group, entries[number + 1 :]))
                     self._close(batch)
                     return batch
         self._close(batch)
         return batch
 
+    def _refused(self, group: Group, entry: Entry, error: Exception) -> None:
+        """An entry cannot be applied: its group stops before it, the others go on."""
+        what = f"entry {entry.index} of partition {group.id} cannot be applied"
+        self._driver.report(what, error)
+        self._driver.disable(group, f"{what}: {error!r}")
+
     def _add(self, batch: Batch, group: Group, entry: Entry, effects: Effects | None) -> None:
+        if entry.kind == CONFIG:
+            group.configuration = group.core.apply_config(entry)
         group.applied_index = entry.index
         group.applied_term = entry.term
         held = batch.groups.get(group)
@@ -128,8 +162,6 @@ class Applier:
         else:
             held.append(entry)
         if effects is None:
-            if entry.kind == CONFIG:
-                group.configuration = group.core.apply_config(entry)
             return
         proposal: Proposal | None = None
         if entry.payload.__class__ is Proposal:
@@ -161,6 +193,7 @@ class Applier:
         """Complete a batch with the records of its groups."""
         stamp = self._driver.last_stamp()
         mutations = batch.mutations
+        batch.tail = len(mutations)
         for group, entries in batch.groups.items():
             if group.dropped:
                 continue

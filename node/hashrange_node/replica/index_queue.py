@@ -20,6 +20,7 @@ from hashrange.wire.messages import Transport, WriteEntries
 from hashrange_node.replica.effects import Effects
 from hashrange_node.replica.replica import Replica
 from hashrange_node.replica.secondary import find_global_index
+from hashrange_node.replica.strong import StrongReads
 from hashrange_node.storage import keyspace
 
 BATCH = 2_000
@@ -48,6 +49,7 @@ class IndexShipper:
         self._failed = False
         self._taken = self._delivered_count = 0
         self._waiters: deque[tuple[int, Callable[[], None]]] = deque()
+        self._strong = StrongReads(replica.group.driver)
         self.stopped = False
 
     def load(self) -> None:
@@ -98,6 +100,26 @@ class IndexShipper:
         return batch
 
     def _drain(self) -> None:
+        """Send the next batch, if this replica still leads.
+
+        One that was replaced while its process stood still must not: a later leader may have delivered newer
+        changes, and behind the deletion of an entry an older one would bring it back.
+        """
+        if self.stopped:
+            return
+        group = self.replica.group
+        if self._strong.leased(group):
+            self._send()
+        else:
+            self._strong.confirm(group, lambda: None, self._confirmed)
+
+    def _confirmed(self, answer: Any) -> None:
+        if isinstance(answer, ApiError):
+            self._call_later(RETRY_DELAY_S, self._drain)
+        else:
+            self._send()
+
+    def _send(self) -> None:
         if self.stopped:
             return
         batch = self._next_batch()
