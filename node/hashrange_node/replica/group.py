@@ -87,8 +87,8 @@ class Group:
     everything of earlier leaders is applied. `closing`: it has proposed to split the group, and does not know what
     became of it. `alone`: the group has no other member. `nodes` says on which node a
     replica is. `damaged` says why this replica cannot go on, "" while it can. `split_durable`: a flush has made the
-    children of its split durable here; until then only this group's log can make them again. `last_read` is the key that
-    was asked for last, for whoever samples the load; it is emptied by that.
+    children of its split durable here; until then only this group's log can make them again. `last_read` is the key
+    that was asked for last, for whoever samples the load; it is emptied by that.
     """
 
     __slots__ = (
