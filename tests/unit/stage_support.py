@@ -19,10 +19,13 @@ MIDDLE = 1 << 63
 class Stage:
     """Three machines with one partition, whose engines are flushed only on demand."""
 
-    def __init__(self, seed: int = 1) -> None:
+    def __init__(self, seed: int = 1, members: tuple[int, ...] = (1, 2, 3)) -> None:
         self.world = World(seed)
         options = Options(checkpoint_bytes=1 << 30, scrub_interval_s=1e6)
         self.cluster = Cluster(self.world, options, table_document(1))
+        for placement in self.cluster.placements:
+            placement["initial"] = list(members)
+            placement["replicas"] = [{"id": number, "node": number, "generation": 1} for number in members]
         self.cluster.start()
         self.messages = Messages(self.cluster.schema)
         self.machines = self.cluster.machines

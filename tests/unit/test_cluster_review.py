@@ -21,7 +21,7 @@ from hashrange.model import record as records
 from hashrange.model.table import TableSchema
 from hashrange.wire.cluster import ChangeMembers, SplitPartition
 from hashrange.wire.faults import LeadershipLost, NotLeader, Overloaded
-from hashrange.wire.messages import WriteEntries
+from hashrange.wire.messages import WriteEntries, WriteResult
 from tests.sim.workload import value_of
 from tests.unit.stage_support import HIGH, LOW, MIDDLE, PARENT, Stage
 
@@ -479,3 +479,36 @@ def test_a_replica_that_goes_while_the_disk_is_full_is_erased_when_there_is_room
     stage.run(3.0)
     assert machine.node.engine.get(keyspace.group_state(PARENT)) is None
     assert list(machine.node.engine.scan(b"P", b"Q")) == []
+
+
+def test_a_group_of_one_knows_after_a_crash_which_requests_it_has_carried_out() -> None:
+    stage = Stage(members=(1,))
+    stage.flush()
+    machine = stage.machines[1]
+    add = stage.messages.add("a", 1)
+    add.request_id = (5, 1)
+    answers = stage.ask(machine, add)
+    stage.until(lambda: answers)
+    stage.crash(machine)
+    stage.start()
+    again = stage.messages.add("a", 1)
+    again.request_id = (5, 1)
+    stage.leader()
+    answers = stage.ask(machine, again)
+    stage.until(lambda: answers)
+    assert isinstance(answers[0], WriteResult)
+    assert stage.value("a") == 1
+
+
+def test_a_group_of_one_that_was_given_up_does_not_lead_again() -> None:
+    stage = Stage(members=(1,))
+    stage.put("a", 1)
+    stage.flush()
+    machine = stage.machines[1]
+    machine.node.close_replica(PARENT)
+    stage.run(0.5)
+    stage.crash(machine)
+    stage.start()
+    stage.run(3.0)
+    assert stage.group(machine).damaged
+    assert not stage.group(machine).serving

@@ -76,7 +76,8 @@ class Recovery:
         self._make_log = make_log
         self._pause = pause
         self._mutations: list[Mutation] = []
-        self._touched: set[Group] = set()
+        # Groups of the batch that is being gathered, with the index of their first entry in it.
+        self._touched: dict[Group, int] = {}
         self._size = 0
 
     def run(self, progress: Callable[[int], None] | None = None) -> None:
@@ -87,13 +88,13 @@ class Recovery:
             kind = entry.kind
             recovered = self.found.get(entry.group) or self._group(entry.group)
             group = recovered.group
+            if kind == log_format.TRUNCATE and entry.index == 1:
+                recovered.void = (entry.index, entry.term) == log_format.VOID
             if kind == log_format.HARD_STATE:
                 if entry.term >= group.hard_state.term:
                     group.hard_state = HardState(entry.term, entry.index)
                     group.unsaved = True
             elif not self._alone(group):
-                if kind == log_format.TRUNCATE and entry.index == 1:
-                    recovered.void = (entry.index, entry.term) == log_format.VOID
                 if recovered.storage is None:
                     recovered.storage = self._make_log(group.id)
                 recovered.storage.replay(entry, log_format.start_of(position, entry.payload))
@@ -134,24 +135,31 @@ class Recovery:
                     self._observe(records.stamp(value))
             group.count_all(effects.counts)
             self._mutations.extend(effects.mutations)
+            if effects.request is not None:
+                group.window.add(*effects.request)
+                self._observe(effects.request[2])
             if effects.split is not None:
                 group.split = effects.split
                 self._mutations.extend(split_mutations(group, effects.split))
-            self._touched.add(group)
+            self._touched.setdefault(group, entry.index)
             self._size += len(entry.payload)
             if effects.ranges or len(self._mutations) >= REPLAY_BATCH or self._size >= REPLAY_BATCH_BYTES:
                 self._write(effects.ranges)
             return
-        self._touched.add(group)
+        self._touched.setdefault(group, entry.index)
 
     def _write(self, ranges: list[KeyRange]) -> None:
         if not self._touched:
             return
-        for group in self._touched:
+        stamp = self._driver.last_stamp()
+        for group, first in self._touched.items():
+            group.stamp = max(group.stamp, stamp)
+            if group.window.dirty:
+                self._mutations.extend(group.window.flush_batch(first, stamp))
             self._mutations.append((keyspace.group_state(group.id), group.state()))
         store(self._engine, self._mutations, ranges, self._pause)
         self._mutations = []
-        self._touched = set()
+        self._touched = {}
         self._size = 0
 
 
