@@ -323,12 +323,14 @@ class Groups:
         self._ticking = False
         if self.stopped or self._driver.closed:
             return
-        self._driver.tick(self._driver.now_tick())
-        if self._node.peers is not None:
-            self._watch_nodes()
-            self._disk.look()
-        if self._driver.active or self._node.peers is not None:
-            self._start_ticking()
+        try:
+            self._driver.tick(self._driver.now_tick())
+            if self._node.peers is not None:
+                self._watch_nodes()
+                self._disk.look()
+        finally:  # without ticks nothing here would ever find that a leader is gone
+            if self._driver.active or self._node.peers is not None:
+                self._start_ticking()
 
     def _watch_nodes(self) -> None:
         """Wake the idle groups of a node that has fallen silent: nobody else would notice."""

@@ -6,9 +6,9 @@ The nodes are those of the simulation (`tests/sim`), with their disks; each situ
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
 from typing import Any
 
+import pytest
 from hashrange_node.log.format import HARD_STATE, hard_state
 from hashrange_node.replica.effects import Effects
 from hashrange_node.replica.index_queue import IndexShipper
@@ -202,38 +202,48 @@ def test_what_a_full_log_holds_up_is_written_once_there_is_room_whoever_comes_me
     stage.put("a", 2)
 
 
-def test_a_group_whose_work_fails_does_not_stop_the_others() -> None:
+@pytest.mark.parametrize("call", ["ready", "tick", "step"])
+def test_a_group_whose_work_fails_does_not_stop_the_others(call: str) -> None:
     stage = Stage()
     low = stage.keys(LOW, 1)[0]
     stage.split()
     stage.until(lambda: stage.leaders(LOW) and stage.leaders(HIGH))
     leader = stage.leader(LOW)
     broken = stage.group(leader, HIGH)
-
-    def fail() -> None:
-        raise AssertionError("impossible")
-
-    broken.core = Broken(broken.core, fail)
+    broken.core = Broken(broken.core, call)
     driver = leader.node.driver
-    driver.touch(broken)
+    driver.wake(broken)
     driver.touch(stage.group(leader, LOW))
     stage.put(low, 1, LOW)
+    stage.until(lambda: broken.damaged)
     stage.until(lambda: stage.leaders(HIGH))
-    assert broken.damaged
     stage.put(low, 2, LOW)
     assert stage.cluster.reported
     stage.cluster.reported.clear()
 
 
 class Broken:
-    """A core whose `ready` fails."""
+    """A core of which one method fails."""
 
-    def __init__(self, core: Any, ready: Callable[[], Any]) -> None:
+    def __init__(self, core: Any, call: str) -> None:
         self._core = core
-        self.ready = ready
+        self._call = call
 
     def __getattr__(self, name: str) -> Any:
+        if name == self._call:
+            raise AssertionError("impossible")
         return getattr(self._core, name)
+
+
+def test_an_installation_that_failed_does_not_stop_checkpoints() -> None:
+    stage = Stage()
+    machine = stage.machines[1]
+    group = stage.group(machine)
+    group.installing = True
+    with pytest.raises(EngineBusy):
+        machine.node.driver.prepare_checkpoint()
+    machine.node.driver.disable(group, "a snapshot could not be installed")
+    machine.node.driver.prepare_checkpoint()
 
 
 def test_a_damaged_leader_answers_no_reads() -> None:

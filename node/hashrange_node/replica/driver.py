@@ -150,7 +150,11 @@ class Driver:
         """The clock is in tick `now`: let the groups that are not idle know."""
         for group in list(self.active):
             core = group.core
-            core.tick(now)
+            try:
+                core.tick(now)
+            except Exception as error:
+                self._failed(group, error)
+                continue
             self.touch(group)
             if core.quiesced or (group.alone and group.serving):
                 del self.active[group]
@@ -256,7 +260,11 @@ class Driver:
         if group.damaged:
             return
         core = group.core
-        core.step(message)
+        try:
+            core.step(message)
+        except Exception as error:
+            self._failed(group, error)
+            return
         if not core.quiesced:
             self._activate(group)
         self.touch(group)
@@ -324,9 +332,12 @@ class Driver:
             group.storage.compact(group.applied_index, group.applied_term)
             self.touch(group)
         except Exception as error:
-            # Part of its work is lost: it must not go on, but the others of this turn do.
-            self.report(f"the replica of partition {group.id} here failed", error)
-            self.disable(group, f"it failed: {error!r}")
+            self._failed(group, error)
+
+    def _failed(self, group: Group, error: Exception) -> None:
+        """Something impossible has happened in a group, and part of its work is lost: only the others go on."""
+        self.report(f"the replica of partition {group.id} here failed", error)
+        self.disable(group, f"it failed: {error!r}")
 
     def _collect(self, group: Group, records: list[Any], persisting: Persisting) -> None:
         """Take what a group's core has to be done. Its order is that of `Ready`."""
@@ -513,7 +524,7 @@ class Driver:
         if group.dropped:
             return
         members = core.configuration
-        self._keep(group, entries)
+        self.retention.keep(group, entries)
         core.applied(group.applied_index)
         if core.configuration is not members or entries[-1].kind != 0:
             self.configured(group)
@@ -526,27 +537,6 @@ class Driver:
         if not group.touched:
             group.touched = True
             self._dirty.append(group)
-
-    def _keep(self, group: Group, entries: list[Entry]) -> None:
-        """Keep applied entries for followers that are behind. (What is not applied the core has itself.)"""
-        storage = group.storage
-        if group.alone:
-            storage.install(group.applied_index, group.applied_term)
-            return
-        storage.applied = group.applied_index
-        if not self.log.readable:
-            known = 0 if entries[0].index <= storage.last_index() + 1 else -1
-            starts: list[int] = []
-        else:
-            starts = [group.starts.pop(entry.index, -1) for entry in entries]
-            # Those that a replay found have their place in the storage already.
-            known = sum(1 for start in starts if start < 0)
-            if -1 in starts[known:] or (known and entries[known - 1].index > storage.last_index()):
-                known = -1
-        if known < 0:  # written while the group was alone: nobody needed to know where
-            storage.install(group.applied_index, group.applied_term)
-        elif known < len(entries):
-            storage.append(entries[known:], starts[known:])
 
     def _answer_reads(self, group: Group) -> None:
         waiting: list[tuple[int, Callable[[ApiError | None], None]]] = []

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Container, Iterable
 from typing import TYPE_CHECKING
 
+from hashrange_node.raft.messages import Entry
 from hashrange_node.replica.effects import Mutation
 from hashrange_node.replica.group import Group
 from hashrange_node.replica.log_use import LogUse
@@ -40,11 +41,33 @@ class Retention:
             self._use.note(group.id, group.core.log.saved)
         self._use.grown(position)
 
+    def keep(self, group: Group, entries: list[Entry]) -> None:
+        """Keep applied entries for followers that are behind. (What is not applied the core has itself.)"""
+        storage = group.storage
+        if group.alone:
+            storage.install(group.applied_index, group.applied_term)
+            return
+        storage.applied = group.applied_index
+        if not self._driver.log.readable:
+            known = 0 if entries[0].index <= storage.last_index() + 1 else -1
+            starts: list[int] = []
+        else:
+            starts = [group.starts.pop(entry.index, -1) for entry in entries]
+            # Those that a replay found have their place in the storage already.
+            known = sum(1 for start in starts if start < 0)
+            if -1 in starts[known:] or (known and entries[known - 1].index > storage.last_index()):
+                known = -1
+        if known < 0:  # written while the group was alone: nobody needed to know where
+            storage.install(group.applied_index, group.applied_term)
+        elif known < len(entries):
+            storage.append(entries[known:], starts[known:])
+
     def prepare(self) -> None:
         """Put into the engine what only the log has besides entries: terms and votes. Raises EngineError."""
         driver = self._driver
         groups = driver.groups.values()
-        if driver.applier.stuck or any(group.installing for group in groups):
+        # An installation that failed is over, though its group never goes on.
+        if driver.applier.stuck or any(group.installing and not group.damaged for group in groups):
             raise EngineBusy("the state of a group is being written; the next checkpoint will do")
         mutations: list[Mutation] = [
             (keyspace.group_state(group.id), group.state()) for group in groups if group.unsaved
