@@ -48,6 +48,8 @@ from hashrange.wire.messages import Done
 
 TRANSIENT_DELAY_S = 1.0
 CHECKPOINT_SEGMENTS = 3
+REFUSED_S = 3.0
+EXIT_REFUSED = 1
 
 
 def replication_settings(config: NodeConfig) -> ReplicationSettings:
@@ -103,10 +105,13 @@ class NodeServer:
         self.rng = Random()
         settings = replication_settings(config)
         self.scheduler = LoopScheduler(self.loop)
-        self.storage = Storage(config, self.loop, telemetry)
+        self.storage = Storage(config, self.loop, telemetry, config.id)
         directory = self.storage.directory
         self.incarnation = directory.id.hex() if directory is not None else secrets.token_hex(16)
         self.identity = Identity("node", config.id, "", self.incarnation, self.rng.getrandbits(63), config.az)
+        self._attempts: dict[int, int] = {}
+        self._refusals: dict[int, str] = {}
+        self._began = self.loop.time()
         codec = Codec(RaftMessages())
         self.server = RpcServer(self.identity, codec, self, loop=self.loop)
         self.peers = RpcPeers(
@@ -185,7 +190,7 @@ class NodeServer:
             rng=self.rng,
             usage=self._usage,
             joined=self._joined,
-            refused=lambda reason: fatal(f"node {config.id} may not take part: {reason}"),
+            refused=self._refused,
             note=get_logger("control").info,
             settings=reconcile_settings(config),
             transient_delay_s=TRANSIENT_DELAY_S if config.delay_transient_statuses else 0.0,
@@ -205,6 +210,7 @@ class NodeServer:
         self.plane.view.on_node.append(self._on_node)
         self.plane.view.on_placement.append(self._on_placement)
         self.peers.listen(self._on_up, self._on_down)
+        self.peers.on_refused = self._on_refused
         self.admin = AdminPort(
             self.not_ready,
             self.telemetry.render,
@@ -227,13 +233,31 @@ class NodeServer:
             self.plane.cast(peer.identity.id, message)
 
     def address_of(self, node: int) -> str | None:
-        """HOST:PORT of a node, by the catalogue, or by the settings while it is not there."""
+        """HOST:PORT of a node, for one attempt: by the catalogue and by the settings in turn, where these differ.
+
+        The catalogue known here may be older than a move of the node, or of all of them.
+        """
         record = self.plane.view.nodes.get(node) or self.node.catalogue.nodes.get(node)
-        if record is not None:
-            return record["address"]
-        return next((seed.address for seed in self.config.way_in if seed.id == node), None)
+        configured = next((seed.address for seed in self.config.way_in if seed.id == node), None)
+        if record is None or configured is None or record["address"] == configured:
+            return record["address"] if record is not None else configured
+        attempt = self._attempts[node] = self._attempts.get(node, 0) + 1
+        return record["address"] if attempt % 2 else configured
+
+    def _on_refused(self, node: int, reason: str) -> None:
+        """A node will have nothing to do with this one. When none will from the start, this is the wrong cluster."""
+        self._refusals[node] = reason
+        if self.plane.ready or self.loop.time() - self._began < REFUSED_S:
+            return
+        if all(seed.id in self._refusals for seed in self.config.way_in):
+            self._refused(f"{reason}; start it with an empty data directory, or let it join its own cluster")
+
+    def _refused(self, reason: str) -> None:
+        fatal(f"node {self.config.id} may not take part: {reason}", EXIT_REFUSED)
 
     def _on_up(self, node: int, process: int, restarted: bool) -> None:
+        self._refusals.pop(node, None)
+        self._attempts.pop(node, None)
         self.routes.node_up(node)
         self.plane.peer_up(node)
         if restarted:

@@ -42,9 +42,15 @@ class LoopScheduler:
 
 
 class Storage:
-    """Log and engine of one process, on disk or in memory."""
+    """Log and engine of one process, on disk or in memory. `node` is the id of a node of a cluster."""
 
-    def __init__(self, config: DataConfig, loop: asyncio.AbstractEventLoop, telemetry: Telemetry) -> None:
+    def __init__(
+        self,
+        config: DataConfig,
+        loop: asyncio.AbstractEventLoop,
+        telemetry: Telemetry,
+        node: int | None = None,
+    ) -> None:
         self.log: NodeLog
         self.engine: Engine
         self.directory: Any = None
@@ -66,6 +72,7 @@ class Storage:
         except DataDirError as error:
             raise StartupError(str(error)) from error
         try:
+            self.directory.claim(node)
             existed = self.directory.has_engine_data
             self.log = FileLog.open(
                 self.directory.log_path,
@@ -80,7 +87,7 @@ class Storage:
             self.engine = RocksEngine(
                 self.directory.engine_path, RocksSettings(block_cache_bytes=config.block_cache_mb << 20)
             )
-        except (LogError, EngineError) as error:
+        except (DataDirError, LogError, EngineError) as error:
             self.directory.close()
             raise StartupError(str(error)) from error
         except BaseException:
@@ -103,7 +110,7 @@ class Storage:
                 self.release()
 
 
-def fatal(message: str) -> None:
+def fatal(message: str, code: int = FATAL_EXIT) -> None:
     """End the process at once: what it would do next could not be trusted."""
     print(f"hashrange: {message}", file=sys.stderr, flush=True)
-    os._exit(FATAL_EXIT)
+    os._exit(code)

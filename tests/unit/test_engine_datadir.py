@@ -131,3 +131,30 @@ def test_an_interrupted_reset_is_finished_by_the_next_open(tmp_path: Path):
     assert not any(directory.log_path.iterdir())
     assert not (tmp_path / RESET_NAME).exists()
     directory.close()
+
+
+def test_a_directory_is_one_nodes_for_ever(tmp_path: Path):
+    directory = DataDirectory.open(tmp_path)
+    directory.claim(3)
+    (directory.engine_path / "CURRENT").write_text("x")
+    directory.close()
+    again = DataDirectory.open(tmp_path)
+    assert again.id == directory.id
+    again.claim(3)
+    with pytest.raises(DataDirError, match="belongs to node 3, not to node 2"):
+        again.claim(2)
+    with pytest.raises(DataDirError, match="belongs to node 3 of a cluster"):
+        again.claim(None)
+    again.reset()
+    again.claim(2)
+    again.close()
+
+
+def test_what_a_server_by_itself_has_written_is_no_nodes(tmp_path: Path):
+    directory = DataDirectory.open(tmp_path)
+    directory.claim(None)
+    (directory.engine_path / "CURRENT").write_text("x")
+    with pytest.raises(DataDirError, match="holds the data of `hashrange serve`"):
+        directory.claim(1)
+    directory.claim(None)
+    directory.close()

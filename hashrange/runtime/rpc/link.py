@@ -248,6 +248,8 @@ class Link:
         self._failed(
             reason, REFUSED_PAUSE_S if connection.refused else None, quiet=was_up or connection.refused
         )
+        if connection.refused:
+            self.peers.announce_refused(self.node, reason)
         if was_up:
             self.peers.announce_down(self.node)
 

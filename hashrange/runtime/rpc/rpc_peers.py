@@ -84,6 +84,8 @@ class RpcPeers:
         self._links: dict[int, Link] = {}
         self._local = LocalPeer(self)
         self._listeners: list[tuple[OnUp, OnDown]] = []
+        self.on_refused: Callable[[int, str], None] | None = None
+        """Called when a node and this process will not have one another, with the node and the reason."""
         self._ticks = 0
         self._stopped = False
         self._timer = self.loop.call_later(TICK_S, self._tick)
@@ -198,6 +200,11 @@ class RpcPeers:
         """Tell the listeners that a connection has ended."""
         for _, on_down in self._listeners:
             self.guarded(on_down, node)
+
+    def announce_refused(self, node: int, reason: str) -> None:
+        """Tell that a node and this process will not have one another."""
+        if self.on_refused is not None:
+            self.guarded(self.on_refused, node, reason)
 
     def guarded(self, callback: Callable[..., None], *arguments: Any) -> None:
         """Call what belongs to others: its errors are logged and stop nothing here."""

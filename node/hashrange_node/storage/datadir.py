@@ -1,6 +1,6 @@
 """The data directory of one node: who may use it, and where things lie in it.
 
-    VERSION   JSON: {"format": 1, "created": ISO time, "id": 32 hex digits}
+    VERSION   JSON: {"format": 1, "created": ISO time, "id": 32 hex digits, "node": id}; "node" in clusters only
     LOCK      locked (flock) by the process that uses the directory; holds its pid as text
     RESET     there while the directory is being emptied; an interrupted reset is finished by the next open
     log/      the append-only log
@@ -16,6 +16,7 @@ import os
 import shutil
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import orjson
 
@@ -88,6 +89,37 @@ class DataDirectory:
     def has_engine_data(self) -> bool:
         """Whether an engine has been created here: then a log must be here too."""
         return any(self.engine_path.iterdir())
+
+    def claim(self, node: int | None) -> None:
+        """Say whose directory it is: that of a node of a cluster, or (None) of a server by itself.
+
+        A new directory remembers its node for ever. Raises DataDirError for another's. Only before there is an
+        engine.
+        """
+        version = self.path / VERSION_NAME
+        document = orjson.loads(version.read_bytes())
+        owner = document.get("node")
+        if owner == node:
+            return
+        if node is None:
+            raise DataDirError(
+                f"{self.path} belongs to node {owner} of a cluster. Start that with `hashrange node` or "
+                "`hashrange cluster up`, or give another --data-dir."
+            )
+        if owner is not None:
+            raise DataDirError(
+                f"{self.path} belongs to node {owner}, not to node {node}. Correct id, or give node {node} "
+                "a data_dir of its own."
+            )
+        if self.has_engine_data:
+            raise DataDirError(
+                f"{self.path} holds the data of `hashrange serve`, not that of a node. Give node {node} an "
+                "empty data_dir."
+            )
+        try:
+            _write_version(version, {**document, "node": node})
+        except OSError as error:
+            raise _unwritable(self.path, error) from error
 
     def reset(self) -> None:
         """Delete everything in the directory but the lock, and begin anew under a new id.
@@ -168,15 +200,18 @@ def _identity(path: Path) -> bytes:
 def _create_identity(version: Path) -> bytes:
     identity = os.urandom(16)
     created = datetime.now(UTC).isoformat(timespec="seconds")
-    document = orjson.dumps({"format": FORMAT, "created": created, "id": identity.hex()})
+    _write_version(version, {"format": FORMAT, "created": created, "id": identity.hex()})
+    return identity
+
+
+def _write_version(version: Path, document: dict[str, Any]) -> None:
     draft = version.with_name(DRAFT_NAME)
     with draft.open("wb") as file:
-        file.write(document + b"\n")
+        file.write(orjson.dumps(document) + b"\n")
         file.flush()
         os.fsync(file.fileno())
     draft.rename(version)
     _sync_directory(version.parent)
-    return identity
 
 
 def _empty(path: Path) -> None:
