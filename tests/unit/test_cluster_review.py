@@ -9,7 +9,7 @@ from collections import deque
 from typing import Any
 
 import pytest
-from hashrange_node.log.format import HARD_STATE, hard_state
+from hashrange_node.log.format import ENTRY, HARD_STATE, hard_state, truncate
 from hashrange_node.replica.effects import Effects
 from hashrange_node.replica.index_queue import IndexShipper
 from hashrange_node.storage import keyspace
@@ -522,3 +522,26 @@ def test_a_group_of_one_that_was_given_up_does_not_lead_again() -> None:
     stage.run(3.0)
     assert stage.group(machine).damaged
     assert not stage.group(machine).serving
+
+
+def test_a_group_of_one_that_had_other_members_replays_no_entry_that_was_replaced() -> None:
+    stage = Stage(members=(1,))
+    stage.put("a", 1)
+    stage.flush()
+    machine = stage.machines[1]
+    index = stage.group(machine).applied_index + 1
+    cursor = keyspace.fill_cursor(PARENT, "x")
+    void, good = (Effects([(cursor, value)], [], None).encode() for value in (b"void", b"good"))
+    machine.log.append(
+        [
+            (PARENT, index, 1, void, ENTRY),
+            hard_state(PARENT, 2, 1),
+            truncate(PARENT, index, 2),
+            (PARENT, index, 2, good, ENTRY),
+        ]
+    )
+    machine.disk.durable = machine.disk.end
+    stage.crash(machine)
+    stage.start()
+    stage.leader()
+    assert machine.node.engine.get(cursor) == b"good"

@@ -1,9 +1,9 @@
 """Bringing groups back from log and engine at the start of a node.
 
 The engine has, for every group, the state record of what was applied before the last flush; the log has what came
-after it. A group that is alone has committed everything in its log: its entries are applied at once, in bounded
-batches. Of other groups the entries above the applied index are kept for the core: which of them are committed is
-learnt from the next leader.
+after it. A group that never had another member (in the embedded server) has committed everything in its log: its
+entries are applied at once, in bounded batches. Of other groups the entries above the applied index are kept for the
+core: which of them are committed is learnt from the next leader.
 """
 
 from __future__ import annotations
@@ -114,10 +114,14 @@ class Recovery:
         return recovered
 
     def _alone(self, group: Group) -> bool:
+        """Whether all that the log has of a group is committed: it never had another member.
+
+        In a cluster a group that is alone now may have had others: the log then has entries that were replaced.
+        """
+        if not self._standalone:
+            return False
         configuration = group.configuration
-        if configuration is None:
-            return self._standalone
-        return configuration == Configuration.of([group.replica_id])
+        return configuration is None or configuration == Configuration.of([group.replica_id])
 
     def _apply(self, group: Group, entry: Entry) -> None:
         """Apply an entry of a group that is alone."""
