@@ -16,6 +16,8 @@ import argparse
 import json
 import os
 import platform
+import signal
+import sys
 import tempfile
 from pathlib import Path
 from statistics import median
@@ -70,6 +72,8 @@ def main() -> None:
     """Measure, print, write files."""
     options = arguments()
     logging.configure("text", "error")
+    # Ended by a signal, this program must still stop its cluster.
+    signal.signal(signal.SIGTERM, lambda number, _frame: sys.exit(128 + number))
     figures = Figures(about=_about(options))
     with tempfile.TemporaryDirectory(prefix="hashrange-bench-", dir=options.scratch) as name:
         scratch = Path(name)
