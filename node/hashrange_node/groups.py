@@ -246,6 +246,11 @@ class Groups:
 
     def _make_core(self, group: Group, recovered: Recovered | None, fresh: bool = False) -> None:
         storage = recovered.storage if recovered is not None else None
+        assert group.configuration is not None
+        if storage is not None and not group.configuration.members:
+            # A replica without members takes no entries: these are of one that was here before it.
+            storage = None
+            self._driver.void(group.id)
         if storage is None:
             storage = self.make_log(group.id, group.applied_index, group.applied_term)
         else:
@@ -255,7 +260,6 @@ class Groups:
         if term > group.hard_state.term:
             # A log from before votes were recorded: its group had one member, which voted for itself.
             group.hard_state = HardState(term, group.replica_id)
-        assert group.configuration is not None
         initial = InitialState(group.hard_state, group.applied_index, group.configuration, fresh)
         group.core = RaftCore(
             group.replica_id,
@@ -346,6 +350,11 @@ class Groups:
                 self._silent.add(node)
                 self.wake_led_by(node, int(min(silent_s, 3600.0) / tick_s))
 
+    def doubt_leader(self, group: Group) -> None:
+        """A leader was looked for here. If the group is idle, perhaps its leader is one no longer: see to it."""
+        if group.core is not None and group.core.quiesced and not group.core.is_leader:
+            self._driver.wake(group)
+
     def wake_led_by(self, node: int, silent_ticks: int) -> None:
         """A node is silent: the idle groups that it leads need another leader."""
         for group in list(self._driver.groups.values()):
@@ -407,6 +416,7 @@ class Groups:
         core = group.core
         about_to_lead = core is not None and (group.led or group.alone)
         if not about_to_lead or len(group.parked) >= PARKED_MAX or self.stopped:
+            self.doubt_leader(group)
             done(group.not_leader())
             return
         waiting = True

@@ -41,6 +41,7 @@ class Membership:
             self._node.replica(partition)  # raises with what is known
             raise AssertionError("a replica without a group")
         if not group.serving:
+            self._node.groups.doubt_leader(group)
             raise group.not_leader()
         return group
 

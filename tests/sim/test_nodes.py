@@ -19,7 +19,7 @@ class Stage:
 
     def __init__(self, seed: int = 1) -> None:
         self.world = World(seed)
-        self.cluster = Cluster(self.world, Options(), table_document(1))
+        self.cluster = Cluster(self.world, Options(scrub_interval_s=600.0), table_document(1))
         self.cluster.start()
         self.messages = Messages(self.cluster.schema)
         self.run(8.0)
@@ -111,3 +111,33 @@ def test_a_write_survives_a_power_failure_everywhere() -> None:
     answers = stage.ask(stage.leader(), stage.messages.read("r0"))
     stage.run(1.0)
     assert value_of(answers[0]) == 7
+
+
+def test_an_idle_leader_that_finds_its_disk_full_leaves_no_group_behind() -> None:
+    stage = Stage()
+    stage.put(1)
+    stage.run(12.0)
+    old = stage.leader()
+    assert stage.group(old).core.quiesced
+    old.disk.full = True
+    old.node.driver.void(99)  # any append finds out
+    stage.run(1.0)
+    assert not stage.group(old).serving
+    old.disk.full = False
+    stage.run(12.0)
+    assert stage.leader()
+
+
+def test_followers_of_an_idle_leader_that_is_damaged_elect_another_when_they_are_asked() -> None:
+    stage = Stage()
+    stage.put(1)
+    stage.run(12.0)
+    old = stage.leader()
+    assert stage.group(old).core.quiesced
+    old.node.driver.disable(stage.group(old), "its data cannot be read")
+    stage.run(2.0)
+    others = [machine for machine in stage.cluster.machines.values() if machine is not old]
+    for machine in others:
+        stage.ask(machine, stage.messages.read("r0"))
+    stage.run(8.0)
+    assert stage.leader() in others

@@ -309,7 +309,7 @@ def whole_plan(seed: int) -> Plan:
     options = Options(nodes=5)
     if seed % 3 == 1:
         options = Options(nodes=5, checkpoint_bytes=1_500, retention_bytes=500)
-    return Plan(chaos_s=20.0, options=options, settle_s=120.0)
+    return Plan(registers=6, counters=2, options=options, settle_s=120.0)
 
 
 def simulation(seed: int) -> WholeSimulation:

@@ -418,6 +418,7 @@ class Driver:
             elif group.led:
                 # The core's own word comes with its next work, which has to wait for room on the disk.
                 group.core.step_down()
+                self._activate(group)  # it may have been idle, and nobody else will wake its followers
                 self._lose(group)
         self.tell_idle()
         self.call_later(self.RETRY_DELAY_S, self._unblock)
