@@ -136,7 +136,7 @@ class Scene:
         self.cluster.command("balance")
         before, since = self.leaders(), time.monotonic()
         while time.monotonic() - since < REST_S:
-            time.sleep(0.5)
+            time.sleep(0.2)
             leaders = self.leaders()
             if leaders != before or None in leaders or self.cluster.behind():
                 before, since = leaders, time.monotonic()
