@@ -1,6 +1,6 @@
 """The control plane's view of the cluster as a document, for people and for `hashrange cluster status`.
 
-    {"cluster": id, "control": {"leader": node}, "settled": bool,
+    {"cluster": id, "control": {"leader": node, "replicas": [as below]},
      "nodes": [{"id", "az", "address", "admin", "state", "generation", "alive", "silent_s", "replicas", "leaders",
                 "disk_free_bytes", "cpu_seconds"}],
      "partitions": [{"id", "table", "index", "hash_range": [lo, hi], "leader": node id or null,
@@ -33,7 +33,10 @@ def status(
     control = partitions[0] if partitions and partitions[0]["id"] == CONTROL else None
     return {
         "cluster": catalogue.cluster["cluster"] if catalogue.cluster is not None else "",
-        "control": {"leader": control["leader"] if control is not None else None},
+        "control": {
+            "leader": control["leader"] if control is not None else None,
+            "replicas": control["replicas"] if control is not None else [],
+        },
         "nodes": [_node(view, observed, record, settings, partitions) for record in view.nodes.values()],
         "partitions": partitions,
     }

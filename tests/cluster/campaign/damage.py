@@ -87,7 +87,7 @@ def flip_one(scene: Scene) -> None:
                 scene.cluster.restart(f"node-{node}")
             scene.recovered(f"F14 {kind}", since, judge=False)
         scene.settle()
-        wait_whole(scene, node, f"F14 {kind}")
+        wait_whole(scene, f"F14 {kind}")
 
 
 def flip_two(scene: Scene) -> None:
@@ -125,19 +125,13 @@ def lost_disk(scene: Scene) -> None:
         wipe(scene, node)
         scene.cluster.restart(f"node-{node}")
         scene.recovered(f"F16 node-{node} empty", since, judge=False)
-        wait_whole(scene, node, "F16")
+        wait_whole(scene, "F16")
     scene.settle()
 
 
-def wait_whole(scene: Scene, node: int, label: str, timeout_s: float = 90.0) -> None:
-    """Wait until a node has a replica of every partition of its zone again, and every partition three."""
-
-    def whole() -> bool:
-        partitions = scene.partitions()
-        return bool(partitions) and all(len(each["replicas"] or ()) == 3 for each in partitions)
-
+def wait_whole(scene: Scene, label: str, timeout_s: float = 90.0) -> None:
+    """Wait until every partition, and the control plane, has three replicas that keep up again."""
     try:
-        scene.cluster.wait("three replicas of every partition", whole, timeout_s)
-        scene.cluster.wait("replicas that keep up", lambda: not scene.cluster.behind(SLACK), timeout_s)
+        scene.cluster.wait("three replicas of everything", lambda: not scene.cluster.behind(SLACK), timeout_s)
     except TimeoutError as error:
         scene.wrong.append(f"{label}: {error}: {scene.cluster.behind(SLACK)}")
