@@ -318,3 +318,24 @@ def test_a_partition_that_is_hot_with_reads_is_split_where_they_are() -> None:
     at = cluster.control.node.catalogue.documents["Things"]["Partitions"][1]["lo"]
     assert at >> 56 >= 0xC0
     assert not cluster.errors()
+
+
+def test_a_node_may_leave_to_where_its_replicas_have_just_come_from() -> None:
+    cluster = TestCluster("aabbcc")
+    cluster.begin()
+    cluster.create()
+    for gone in (4, 6):
+        cluster.ask(ClusterCommand("decommission", {"node": gone}))
+    cluster.world.until(
+        lambda: settled(cluster) and not {4, 6} & {*hosts(cluster, 0), *hosts(cluster, 1)}, 120
+    )
+    source = hosts(cluster, 1)[0]
+    assert source in (1, 2)
+    target = 3 - source
+    cluster.ask(ClusterCommand("move", {"partition": 1, "from": source, "to": target}))
+    answer = cluster.ask(ClusterCommand("decommission", {"node": target}))
+    assert not isinstance(answer, ApiError), answer
+    cluster.world.run(2)
+    cluster.world.until(lambda: settled(cluster) and target not in hosts(cluster, 1), 240)
+    assert hosts(cluster, 1) == [source, 3, 5]
+    assert cluster.errors() == []

@@ -96,9 +96,9 @@ class Commands:
     def _drain(self, arguments: dict[str, Any], done: Done) -> None:
         record = self._node(arguments, "node")
         count, stuck = self._hosted(record)
-        message = f"{count - stuck} replicas move away from node {record['id']}, and all leaders"
+        message = f"{_replicas(count - stuck)} away from node {record['id']}, and all leaders"
         if stuck:
-            message += f"; {stuck} stay, because there is no other node for them"
+            message += f"; for {stuck} there is no other node: they stay"
         self._set(record, DRAINING, retiring=False, done=done, message=message)
 
     def _undrain(self, arguments: dict[str, Any], done: Done) -> None:
@@ -116,9 +116,10 @@ class Commands:
         count, stuck = self._hosted(record)
         if stuck:
             raise validation(
-                f"There is no other node for {stuck} replicas on node {record['id']}; add one first"
+                f"There is no other node for {stuck} of the {count} replicas on node {record['id']}; "
+                "add one first"
             )
-        message = f"{count} replicas move away from node {record['id']}; it is removed then"
+        message = f"{_replicas(count)} away from node {record['id']}; it is removed then"
         self._set(record, DRAINING, retiring=True, done=done, message=message)
 
     def _hosted(self, record: NodeRecord) -> tuple[int, int]:
@@ -129,7 +130,8 @@ class Commands:
         left = [n for n in catalogue.nodes.values() if n["state"] == UP and n["id"] != record["id"]]
         count = stuck = 0
         for placement in catalogue.placements.values():
-            hosts = {r["node"] for r in placement["replicas"]}
+            # A node that a replica is leaving may get one again once that is gone.
+            hosts = {r["node"] for r in placement["replicas"] if not r.get("leaving")}
             if record["id"] in hosts:
                 count += 1
                 stuck += not any(n["id"] not in hosts for n in left)
@@ -170,6 +172,10 @@ class Commands:
         if type(value) is not int:
             raise validation(f"{name} must be a whole number")
         return value
+
+
+def _replicas(count: int) -> str:
+    return "1 replica moves" if count == 1 else f"{count} replicas move"
 
 
 def _told(done: Done, answer: dict[str, Any]) -> Done:
