@@ -111,6 +111,7 @@ def test_the_status_is_the_documented_one(cluster: LocalCluster) -> None:
     ]
     assert all(set(row) == PROCESS_KEYS for row in document["processes"])
     assert [(row["table"], row["index"]) for row in document["partitions"]] == [
+        ("(control)", None),
         ("Music", None),
         ("Music", "by_genre"),
     ]
@@ -174,7 +175,7 @@ def test_nodes_are_added_and_leave_while_it_serves(cluster: LocalCluster) -> Non
 
     cluster.wait("a replica on one of the new nodes", moved)
     for node in added:
-        done = command("cluster", "decommission", str(node), "--data-dir", str(cluster.directory))
+        done = command("cluster", "decommission", f"node-{node}", "--data-dir", str(cluster.directory))
         assert done.returncode == 0, done.stderr
     assert cluster.nodes() == [1, 2, 3]
     assert numbers_in(table) == sorted([*before, *range(3_000, 3_020)])

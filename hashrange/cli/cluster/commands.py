@@ -88,7 +88,11 @@ def up(
 ) -> None:
     """Start a cluster, show what runs, and stop everything with Ctrl-C.
 
+    Nodes go round the zones; every partition has a replica in three of them. Routers share the endpoint.
+    Each process has a directory with its configuration, its log (log.txt) and its data.
     A directory that holds a cluster already is started again as it is.
+
+    From another terminal: `hashrange cluster status`, and faults to try with `kill`, `pause`, `cut`.
 
     Examples:
       hashrange cluster up

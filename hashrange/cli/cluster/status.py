@@ -21,7 +21,8 @@ from hashrange.cli.cluster.ask import AskError, ask, ask_json
 from hashrange.cli.cluster.layout import FAILED, NODE, READY, STARTING, STOPPED, Layout, Process
 
 PARTITION_KEYS = ("id", "table", "index", "hash_range", "leader", "replicas", "size_bytes", "epoch")
-CONTROL_TIMEOUT_S = 5.0
+CONTROL_TIMEOUT_S = 8.0
+"""Longer than a node looks for the control plane's leader (5 s): then it says why it found none."""
 DOWN = "down"
 
 
