@@ -314,7 +314,8 @@ class Recovery:
         self._attempt = call.node = None  # nothing that still comes for the whole counts
         finish = _when_all(len(parts), call.finish)
         for partition, entries in parts.items():
-            transport.send(WriteEntries(partition, call.message.epoch, entries), finish)
+            message = WriteEntries(partition, call.message.epoch, entries, call.message.fence)
+            transport.send(message, finish)
         return True
 
 

@@ -114,7 +114,7 @@ def _decode_read_range(data: bytes) -> wire.ReadRange:
 
 
 def _encode_write_entries(message: wire.WriteEntries) -> bytes:
-    part = pb.WriteEntries(partition=message.partition, epoch=message.epoch)
+    part = pb.WriteEntries(partition=message.partition, epoch=message.epoch, fence=message.fence)
     for key, record, stamp in message.entries:
         part.entries.add(key=key, record=record, stamp=stamp)
     return _serialized(part)
@@ -123,7 +123,10 @@ def _encode_write_entries(message: wire.WriteEntries) -> bytes:
 def _decode_write_entries(data: bytes) -> wire.WriteEntries:
     part = parsed(pb.WriteEntries, data)
     entries = [(e.key, e.record if e.HasField("record") else None, e.stamp) for e in part.entries]
-    return wire.WriteEntries(part.partition, part.epoch, entries)
+    fence = tuple(part.fence)
+    if len(fence) not in (0, 3):
+        raise FrameError(f"a fence of {len(fence)} numbers")
+    return wire.WriteEntries(part.partition, part.epoch, entries, fence or None)
 
 
 def _encode_collection_size(message: wire.CollectionSize) -> bytes:

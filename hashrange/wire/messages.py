@@ -176,15 +176,24 @@ class WriteEntries:
     """Put or delete entries of a global index, newest stamp wins. Answer: None.
 
     `entries` are (relative key, record or None for a deletion, stamp): an entry is applied only if the
-    stored one is older, so that a repeated delivery changes nothing.
+    stored one is older. A deleted entry leaves no stamp behind, so `fence` is what keeps a delivery that was held up
+    on the way from bringing it back: (partition that sends, its leader's term, number of its last change), growing
+    with every delivery; what is not above the last one applied changes nothing. None: nothing is sent twice.
     """
 
-    __slots__ = ("entries", "epoch", "partition")
+    __slots__ = ("entries", "epoch", "fence", "partition")
 
-    def __init__(self, partition: int, epoch: int, entries: list[tuple[bytes, bytes | None, int]]) -> None:
+    def __init__(
+        self,
+        partition: int,
+        epoch: int,
+        entries: list[tuple[bytes, bytes | None, int]],
+        fence: tuple[int, int, int] | None = None,
+    ) -> None:
         self.partition = partition
         self.epoch = epoch
         self.entries = entries
+        self.fence = fence
 
 
 class CollectionSize:

@@ -58,7 +58,7 @@ requests = (
     st.builds(wire.ReadItem, ids, ids, blobs, st.booleans())
     | write_items()
     | read_ranges()
-    | st.builds(wire.WriteEntries, ids, ids, entries)
+    | st.builds(wire.WriteEntries, ids, ids, entries, st.none() | st.tuples(ids, ids, ids))
     | st.builds(wire.CollectionSize, ids, ids, blobs)
 )
 

@@ -545,3 +545,27 @@ def test_a_group_of_one_that_had_other_members_replays_no_entry_that_was_replace
     stage.start()
     stage.leader()
     assert machine.node.engine.get(cursor) == b"good"
+
+
+def test_a_delivery_of_index_entries_that_was_held_up_brings_nothing_back() -> None:
+    """A deleted entry leaves no stamp: only the number of the delivery tells that an older one comes too late."""
+    stage = Stage()
+    leader = stage.leader()
+
+    def told(message: Any) -> Any:
+        answers = stage.ask(leader, message)
+        stage.run(1.0)
+        return answers[0]
+
+    key = stage.read("a").key
+    record = records.pack(b'{"pk":{"S":"a"}}', 3, 5, 1)
+    put = WriteEntries(PARENT, 1, [(key, record, 5)], (77, 3, 10))
+    assert told(put) is None
+    assert told(WriteEntries(PARENT, 1, [(key, None, 9)], (77, 3, 11))) is None
+    assert told(put) is None, "it was made, so the sender may go on"
+    assert told(stage.read("a")) is None
+    older_term = WriteEntries(PARENT, 1, [(key, record, 5)], (77, 2, 99))
+    assert told(older_term) is None
+    assert told(stage.read("a")) is None
+    assert told(WriteEntries(PARENT, 1, [(key, record, 12)], (77, 4, 1))) is None
+    assert told(stage.read("a")) == record

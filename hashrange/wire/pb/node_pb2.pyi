@@ -160,14 +160,16 @@ class Entry(_message.Message):
     def __init__(self, key: _Optional[bytes] = ..., record: _Optional[bytes] = ..., stamp: _Optional[int] = ...) -> None: ...
 
 class WriteEntries(_message.Message):
-    __slots__ = ("partition", "epoch", "entries")
+    __slots__ = ("partition", "epoch", "entries", "fence")
     PARTITION_FIELD_NUMBER: _ClassVar[int]
     EPOCH_FIELD_NUMBER: _ClassVar[int]
     ENTRIES_FIELD_NUMBER: _ClassVar[int]
+    FENCE_FIELD_NUMBER: _ClassVar[int]
     partition: int
     epoch: int
     entries: _containers.RepeatedCompositeFieldContainer[Entry]
-    def __init__(self, partition: _Optional[int] = ..., epoch: _Optional[int] = ..., entries: _Optional[_Iterable[_Union[Entry, _Mapping]]] = ...) -> None: ...
+    fence: _containers.RepeatedScalarFieldContainer[int]
+    def __init__(self, partition: _Optional[int] = ..., epoch: _Optional[int] = ..., entries: _Optional[_Iterable[_Union[Entry, _Mapping]]] = ..., fence: _Optional[_Iterable[int]] = ...) -> None: ...
 
 class CollectionSize(_message.Message):
     __slots__ = ("partition", "epoch", "prefix")

@@ -52,7 +52,6 @@ class Batch:
         self.applied: list[Applied] = []
         self.groups: dict[Group, list[Entry]] = {}
 
-
     def leave_out_dropped(self) -> None:
         """Write nothing of groups that were closed while the batch could not be written: they are erased by now."""
         if not any(group.dropped for group in self.groups):
@@ -174,6 +173,8 @@ class Applier:
             batch.mutations.extend(effects.mutations)
             if effects.ranges:
                 batch.ranges.extend(effects.ranges)
+        if effects.fence is not None:
+            group.fenced(effects.fence)
         request = effects.request
         if request is not None:
             group.window.add(*request)

@@ -5,6 +5,7 @@ are (engine key, value or None), `counts` are (space, change of the number of en
 `ranges` are half-open key ranges to delete before the mutations: partitions that go out of service. Followers and
 recovery apply these bytes and evaluate nothing. `extra` is a map of what only some entries have:
 
+    "f": (partition, term, sequence)                 the delivery of index entries that this is (WriteEntries.fence)
     "r": (session, sequence, stamp, encoded result)  the request that the entry answers, for deduplication
     "s": (round, low key, high key)                  compute a checksum of this slice at this index (scrub)
     "x": {...}                                       close this partition: it is split (split.py)
@@ -29,7 +30,18 @@ class Effects:
     `request` is (session, sequence, stamp, encoded result) of a write that may be sent again.
     """
 
-    __slots__ = ("_encoded", "counts", "mutations", "queued", "ranges", "request", "result", "scrub", "split")
+    __slots__ = (
+        "_encoded",
+        "counts",
+        "fence",
+        "mutations",
+        "queued",
+        "ranges",
+        "request",
+        "result",
+        "scrub",
+        "split",
+    )
 
     def __init__(self, mutations: list[Mutation], counts: list[Count], result: Any) -> None:
         self.counts = counts
@@ -38,6 +50,7 @@ class Effects:
         self.ranges: list[KeyRange] = []
         self.queued: list[tuple[bytes, list[Any]]] | None = None
         self.request: tuple[int, int, int, bytes] | None = None
+        self.fence: tuple[int, int, int] | None = None
         self.scrub: tuple[int, bytes, bytes] | None = None
         self.split: dict[str, Any] | None = None
         self._encoded: bytes | None = None
@@ -51,7 +64,7 @@ class Effects:
         """The payload of a log entry; made once, when a log or a message needs it."""
         packed = self._encoded
         if packed is None:
-            if self.request is None and self.scrub is None and self.split is None:
+            if self.request is None and self.scrub is None and self.split is None and self.fence is None:
                 packed = _pack((self.counts, self.mutations, self.ranges))
             else:
                 packed = _pack((self.counts, self.mutations, self.ranges, self._extra()))
@@ -62,6 +75,8 @@ class Effects:
         extra: dict[str, Any] = {}
         if self.request is not None:
             extra["r"] = self.request
+        if self.fence is not None:
+            extra["f"] = self.fence
         if self.scrub is not None:
             extra["s"] = self.scrub
         if self.split is not None:
@@ -77,6 +92,7 @@ def decode(payload: bytes) -> Effects:
     if more:
         extra = more[0]
         effects.request = extra.get("r")
+        effects.fence = extra.get("f")
         effects.scrub = extra.get("s")
         effects.split = extra.get("x")
     return effects

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 Done = Callable[[Any], None]
 
 FIRST_REPLICA = 1
+FENCES_MAX = 10_000
 
 
 class Proposal:
@@ -103,6 +104,8 @@ class Group:
         "damaged",
         "driver",
         "dropped",
+        "fences",
+        "fencing",
         "hard_state",
         "id",
         "inflight",
@@ -148,6 +151,10 @@ class Group:
         self.split: dict[str, Any] | None = None
         self.window = RequestWindow(place.id)
         self.starts: dict[int, int] = {}
+        # Of each partition that delivers index entries here: term and sequence of the last delivery, as applied and
+        # as evaluated.
+        self.fences: dict[int, tuple[int, int]] = {}
+        self.fencing: dict[int, tuple[int, int]] = {}
         self.overlay: dict[bytes, tuple[int, bytes | None]] = {}
         self.pending: deque[Proposal] = deque()
         self.inflight: dict[tuple[int, int], Proposal] = {}
@@ -180,7 +187,8 @@ class Group:
         )
         self.counts = {int(space): list(pair) for space, pair in counts.items()}
         if more:
-            replica_id, term, vote, configuration, split = more
+            replica_id, term, vote, configuration, split, *later = more
+            self.fences = {source: (term, sequence) for source, term, sequence in later[0]} if later else {}
             self.replica_id = replica_id
             self.hard_state = HardState(term, vote)
             self.configuration = Configuration.decode(configuration) if configuration else None
@@ -207,6 +215,7 @@ class Group:
                 hard_state.vote,
                 configuration.encode() if configuration is not None else b"",
                 self.split,
+                [(source, *number) for source, number in self.fences.items()],
             )
         )
         return packed
@@ -250,6 +259,8 @@ class Group:
                 done(self._refused(outcome))  # type: ignore[arg-type]
             return
         proposal.index = outcome
+        if effects.fence is not None:
+            self.fencing[effects.fence[0]] = effects.fence[1:]
         overlay = self.overlay
         for key, value in effects.mutations:
             overlay[key] = (outcome, value)
@@ -268,12 +279,27 @@ class Group:
             return unavailable(f"partition {self.id}: {refusal.value}; retry later")
         return self.not_leader()
 
+    def admits(self, fence: tuple[int, int, int]) -> bool:
+        """Whether a delivery of index entries is a new one, by those applied and those under way."""
+        source, term, sequence = fence
+        held = self.fencing.get(source) or self.fences.get(source)
+        return held is None or (term, sequence) > held
+
+    def fenced(self, fence: tuple[int, int, int]) -> None:
+        """A delivery of index entries has been applied."""
+        source, term, sequence = fence
+        self.fences.pop(source, None)
+        self.fences[source] = (term, sequence)
+        if len(self.fences) > FENCES_MAX:
+            del self.fences[next(iter(self.fences))]  # the one that was silent for longest
+
     def fail_pending(self, error: ApiError | None = None) -> None:
         """Answer everything under way: this replica cannot tell any more what becomes of it."""
         pending, self.pending = self.pending, deque()
         self.closing = False
         self.overlay.clear()
         self.inflight.clear()
+        self.fencing.clear()
         self.driver.left(pending)
         for proposal in pending:
             done, proposal.done = proposal.done, None

@@ -137,8 +137,9 @@ class IndexShipper:
                     targets.setdefault(partition, []).append((put_key, record, stamp))
         self._failed = False
         self._waiting = 1 + len(targets)
+        fence = (self.replica.id, self.replica.group.core.term, keyspace.queue_sequence(batch[-1][0]))
         for partition, entries in targets.items():
-            message = WriteEntries(partition, 1, entries)
+            message = WriteEntries(partition, 1, entries, fence)
             self._transport.send(message, lambda answer: self._delivered(answer, len(batch)))
         self._delivered(None, len(batch))
 

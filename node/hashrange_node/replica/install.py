@@ -99,8 +99,8 @@ class Installer:
         """The installations that have begun and not ended."""
         found = []
         for _, value in self._engine.scan(b"I", b"J"):
-            store, lo, hi, number, name = msgpack.unpackb(value)
-            found.append(Interrupted(PartitionRanges(number, store, lo, hi), name))
+            store, lo, hi, number, name, data = msgpack.unpackb(value)
+            found.append(Interrupted(PartitionRanges(number, store, lo, hi, data), name))
         return found
 
     def resume(self, staging: Staging, pause: Callable[[float], None] = sleep) -> dict[int, str]:
@@ -185,7 +185,7 @@ class Installer:
     def _steps(self, ranges: PartitionRanges, staged: Staged) -> Generator[float, None, None]:
         """All changes to the engine; yields the seconds to wait before the next."""
         mark = keyspace.installing(ranges.partition)
-        details = (ranges.store, ranges.lo, ranges.hi, ranges.partition, staged.name)
+        details = (ranges.store, ranges.lo, ranges.hi, ranges.partition, staged.name, ranges.data)
         yield from self._write([(mark, msgpack.packb(details))], ranges.own)
         yield from self._clear_mixed(ranges)
         state_key = keyspace.group_state(ranges.partition)

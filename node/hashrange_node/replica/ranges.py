@@ -7,7 +7,7 @@ partition's entries lie between those of its siblings and are told apart by thei
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from hashrange_node.storage import keyspace
 from hashrange_node.storage.keyspace import HASH_MAX, HASHED_SPACES
@@ -21,7 +21,9 @@ CONTROL = 0
 class PartitionRanges:
     """The key ranges of one partition: hashes `lo` to `hi` (both included) of `store`.
 
-    Partition 0 is the control plane: its data are the catalogue.
+    Partition 0 is the control plane: its data are the catalogue. Without `data` they are only what is the
+    partition's own whatever becomes of its items: cursors, requests, queued changes. A partition that was split has
+    no more: its items are its children's.
 
     own: ranges that hold entries of this partition alone, and all of them but those in `mixed`.
     mixed: the expiry index where it may hold entries of other partitions of the same store, else None.
@@ -31,6 +33,7 @@ class PartitionRanges:
     store: int
     lo: int = 0
     hi: int = HASH_MAX
+    data: bool = True
     own: tuple[KeyRange, ...] = field(init=False, repr=False, compare=False)
     mixed: KeyRange | None = field(init=False, repr=False, compare=False)
     mixed_bounds: tuple[bytes, bytes, bytes, bytes] = field(init=False, repr=False, compare=False)
@@ -44,6 +47,8 @@ class PartitionRanges:
         object.__setattr__(self, "mixed_bounds", (first, past, _low(self.lo), _low(self.hi)))
 
     def _data(self) -> tuple[list[KeyRange], KeyRange | None]:
+        if not self.data:
+            return [], None
         if self.partition == CONTROL:
             return [(keyspace.CATALOGUE_PREFIX, b"D")], None
         if self.lo == 0 and self.hi == HASH_MAX:
@@ -59,12 +64,8 @@ class PartitionRanges:
 
     @property
     def without_data(self) -> PartitionRanges:
-        """Only what is the partition's own whatever becomes of its items: cursors, requests, queued changes."""
-        bare = PartitionRanges(self.partition, self.store, self.lo, self.hi)
-        object.__setattr__(bare, "own", tuple(each for each in self.own if each[0][:1] in (b"B", b"D", b"Q")))
-        object.__setattr__(bare, "mixed", None)
-        object.__setattr__(bare, "mixed_bounds", (b"", b"", _low(self.lo), _low(self.hi)))
-        return bare
+        """The same partition without `data`."""
+        return replace(self, data=False)
 
     @property
     def scrubbed(self) -> list[KeyRange]:

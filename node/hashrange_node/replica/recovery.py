@@ -139,6 +139,8 @@ class Recovery:
                     self._observe(records.stamp(value))
             group.count_all(effects.counts)
             self._mutations.extend(effects.mutations)
+            if effects.fence is not None:
+                group.fenced(effects.fence)
             if effects.request is not None:
                 group.window.add(*effects.request)
                 self._observe(effects.request[2])

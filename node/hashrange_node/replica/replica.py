@@ -161,6 +161,10 @@ class Replica:
         if self.splitting:
             done(unavailable("The partition is being split; retry later"))
             return
+        if message.fence is not None and not self.group.admits(message.fence):
+            # Delivered before. What came after it may be under way: the answer waits for that.
+            self.group.propose(Effects([], [], None), done)
+            return
         mutations: list[Mutation] = []
         counts: list[Count] = []
         seen: dict[bytes, bytes | None] = {}
@@ -177,7 +181,8 @@ class Replica:
             after = records.size(record) if record is not None else 0
             counts.append((0, (record is not None) - (current is not None), after - before))
         effects = Effects(mutations, counts, None)
-        if mutations or self.group.overlay:
+        effects.fence = message.fence
+        if mutations or self.group.overlay or message.fence is not None:
             self.group.propose(effects, done)
         else:
             done(None)

@@ -53,6 +53,7 @@ def child_groups(parent: Group, split: dict[str, Any]) -> list[Group]:
         group.stamp = parent.stamp
         group.counts = {space: list(pair) for space, pair in counts}
         group.nodes = dict(parent.nodes)
+        group.fences = dict(parent.fences)
         found.append(group)
     return found
 

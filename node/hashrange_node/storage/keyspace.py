@@ -44,6 +44,11 @@ def queue_key(prefix: bytes, index: int, number: int) -> bytes:
     return prefix + index.to_bytes(8, "big") + number.to_bytes(4, "big")
 
 
+def queue_sequence(key: bytes) -> int:
+    """The place of a queued change in its partition's queue: grows along it, and fits 64 bits."""
+    return int.from_bytes(key[9:17], "big") << 16 | min(int.from_bytes(key[17:21], "big"), 0xFFFF)
+
+
 def fill_cursor(partition: int, name: str) -> bytes:
     """Key of the cursor of a background fill (of an index, or of the expiry index)."""
     return b"B" + partition.to_bytes(8, "big") + name.encode()
