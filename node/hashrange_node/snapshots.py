@@ -129,7 +129,11 @@ class Snapshots:
                 self._node.split_applied(group)
             done()
 
-        self.installer.install(group.id, ranges_of(group), snapshot.data, installed)
+        ranges = ranges_of(group)
+        if group.split is not None:
+            # Its items are its children's, who live here; the snapshot has none of them.
+            ranges = ranges.without_data
+        self.installer.install(group.id, ranges, snapshot.data, installed)
 
     def _adopt(self, partition: int, record: bytes) -> bytes:
         """The state record to be stored here: the sender's, but with this replica's own term and vote."""

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from hashrange_node.raft import Heartbeat, HeartbeatReply
+import pytest
+from hashrange_node.raft import Heartbeat, HeartbeatReply, Ready, Snapshot
+from hashrange_node.storage import keyspace
 
 from hashrange.errors import ApiError
+from hashrange.wire.cluster import SplitPartition
 from hashrange.wire.faults import NotLeader
 from hashrange.wire.messages import WriteResult
 from tests.sim.cluster import Cluster, Machine, Options
@@ -141,3 +144,33 @@ def test_followers_of_an_idle_leader_that_is_damaged_elect_another_when_they_are
         stage.ask(machine, stage.messages.read("r0"))
     stage.run(8.0)
     assert stage.leader() in others
+
+
+@pytest.mark.parametrize("crash", [False, True])
+def test_the_state_of_a_partition_that_was_split_leaves_the_items_to_its_children(crash: bool) -> None:
+    stage = Stage()
+    stage.put(7)
+    leader = stage.leader()
+    stage.ask(leader, SplitPartition(1, 1 << 63, [2, 3]))
+    stage.run(4.0)
+    machine = next(each for each in stage.cluster.machines.values() if each is not leader)
+    parent = stage.group(machine)
+    assert parent.split is not None
+    items = keyspace.space_prefix(1, keyspace.ITEMS)
+    before = list(machine.node.engine.scan(items, items + b"\xff"))
+    assert before
+    staging = machine.disk.staging
+    stream = staging.begin("parent")
+    stream.add([(keyspace.group_state(1), parent.state_for(parent.replica_id))], lambda error: None)
+    stream.finish(lambda staged: None)
+    snapshot = Snapshot(parent.applied_index, parent.applied_term, parent.configuration, staging.open("parent"))
+    machine.snapshots.install(parent, Ready(1, snapshot=snapshot), lambda: None)
+    if crash:
+        installer = machine.snapshots.installer
+        stage.world.run(stage.world.now + 1.0, stop=lambda: bool(installer.interrupted()))
+        assert installer.interrupted()
+        machine.node.engine.flush()
+        machine.kill(power=True)
+        machine.start()
+    stage.run(3.0)
+    assert list(machine.node.engine.scan(items, items + b"\xff")) == before
