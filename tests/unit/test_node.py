@@ -93,6 +93,9 @@ def test_all_writes_of_a_tick_share_one_append() -> None:
 def test_a_batch_gathers_what_arrives_in_the_ticks_behind_each_other_but_not_for_ever() -> None:
     bench = Bench()
     bench.create()
+    for number in range(4):
+        bench.put({"pk": {"S": f"before{number}"}})
+    bench.scheduler.run()
     appended: list[int] = []
     original = bench.log.append
     bench.log.append = lambda entries: (appended.append(len(entries)), original(entries))[1]  # type: ignore[method-assign]
@@ -102,6 +105,16 @@ def test_a_batch_gathers_what_arrives_in_the_ticks_behind_each_other_but_not_for
     bench.tick_until_applied()
     assert sum(appended) == 12
     assert 2 <= len(appended) <= 3
+
+
+def test_a_lone_writer_does_not_wait_for_others() -> None:
+    bench = Bench()
+    bench.create()
+    bench.put({"pk": {"S": "before"}})
+    bench.scheduler.run()
+    answers = bench.put({"pk": {"S": "a"}})
+    bench.scheduler.tick()
+    assert len(answers) == 1
 
 
 def test_a_full_log_answers_500_and_writes_when_there_is_room() -> None:

@@ -86,10 +86,14 @@ class Connection(asyncio.Protocol):
         self._queued_bytes += len(body) + HEADER_SIZE
         if not self._flush_planned:
             self._flush_planned = True
-            self.loop.call_soon(self._flush)
+            self.loop.call_soon(self._end_tick)
 
-    def _flush(self) -> None:
+    def _end_tick(self) -> None:
         self._flush_planned = False
+        self.flush()
+
+    def flush(self) -> None:
+        """Hand what waits to the socket now."""
         transport = self.transport
         # uvloop raises on a write to a closed transport.
         if self._paused or self.closed or transport is None or transport.is_closing() or not self._queue:
@@ -117,7 +121,7 @@ class Connection(asyncio.Protocol):
     def resume_writing(self) -> None:
         self._paused = False
         if self._queue:
-            self._flush()
+            self.flush()
         else:
             self.on_room()
 
@@ -169,7 +173,7 @@ class Connection(asyncio.Protocol):
         if self.closed:
             return
         if flush:
-            self._flush()
+            self.flush()
         self.closed = True
         self._queue.clear()
         self._queued_bytes = 0

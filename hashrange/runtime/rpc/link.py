@@ -68,9 +68,13 @@ class DialledConnection(Connection):
         self.send(frames.REQUEST, frame_id, body)
 
     def cast(self, message: Any) -> None:
-        """Tell the node something; dropped while too much waits."""
+        """Tell the node something; dropped while too much waits.
+
+        It goes out at once: whoever casts has gathered already, and a tick is a long time to a single write.
+        """
         if not self.full and not self.closed:
             self.send(frames.CAST, 0, self.codec.encode_cast(message))
+            self.flush()
 
     def on_open(self) -> None:
         self.send(frames.HELLO, 0, encode_hello(self.link.peers.identity, self.link.node))

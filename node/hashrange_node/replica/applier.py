@@ -204,7 +204,7 @@ class Applier:
             split = batch.applied[-1][2].split if batch.applied else None
             if split is not None:
                 group.split = split
-                mutations.extend(self._driver.split_mutations(group, split))
+                mutations.extend(self._driver.hooks.split_mutations(group, split))
             group.unsaved = False
             mutations.append((keyspace.group_state(group.id), group.state()))
 

@@ -26,7 +26,6 @@ from hashrange_node.log.protocol import NodeLog
 from hashrange_node.raft.messages import Entry, InstallSnapshot, Message
 from hashrange_node.raft.ready import Leadership, Ready, RoleName
 from hashrange_node.replica.applier import Applier
-from hashrange_node.replica.effects import Mutation
 from hashrange_node.replica.group import Done, Group, Proposal
 from hashrange_node.replica.hooks import Hooks
 from hashrange_node.replica.retention import Retention
@@ -50,6 +49,7 @@ class Driver:
     """
 
     GATHER_TICKS = 6
+    GATHER_ABOVE = 2
     MAX_QUEUED = 20_000
     MAX_QUEUED_BYTES = 256 * 1024 * 1024
     RETRY_DELAY_S = 0.25
@@ -90,7 +90,7 @@ class Driver:
         self._blocked: tuple[list[Any], Persisting] | None = None
         self._outbox: dict[int, list[tuple[int, Message]]] = {}
         self._scheduled = self._turning = False
-        self._arrived = self._gathered = self._deferred = 0
+        self._arrived = self._gathered = self._deferred = self._batched = 0
         self._queued = self._queued_bytes = 0
         self._on_idle: list[Callable[[], object]] = []
         self.on_active: Callable[[], None] = lambda: None
@@ -160,7 +160,8 @@ class Driver:
                 del self.active[group]
             elif core.is_leader:
                 group.quiet_ticks += 1
-                if group.quiet_ticks >= self.settings.quiet_ticks and not group.pending:
+                quiet = group.quiet_ticks >= self.settings.quiet_ticks and not group.pending
+                if quiet and self.hooks.may_rest(group):
                     core.quiesce()
 
     def wake_reads(self, group: Group) -> None:
@@ -283,12 +284,13 @@ class Driver:
             return
         self._scheduled = True
         self._gathered = -1
-        self._deferred = 0
+        self._deferred = 0 if self._batched > self.GATHER_ABOVE else self.GATHER_TICKS
         self._call_soon(self._gather)
 
     def _gather(self) -> None:
         """Take the turn once a tick has brought nothing new: clients that were answered together write again
-        within a tick or two of each other, and a sync costs the same for one entry as for sixteen."""
+        within a tick or two of each other, and a sync costs the same for one entry as for sixteen. After a batch of
+        one or two nobody else is writing, and waiting would only cost time."""
         if self._arrived != self._gathered and self._deferred < self.GATHER_TICKS:
             self._gathered = self._arrived
             self._deferred += 1
@@ -313,10 +315,12 @@ class Driver:
                     group.touched = False
                     if not group.dropped and not group.installing and not group.damaged:
                         self._collect_safely(group, records, persisting)
+                if self._outbox:
+                    self._post()  # first: the other disks can begin while this one is written to
                 if persisting:
                     self._append(records, persisting)
                 if self._outbox:
-                    self._post()
+                    self._post()  # what has become durable within the call
                 self.applier.run()
         finally:
             self._turning = False
@@ -383,6 +387,7 @@ class Driver:
             else:
                 self._persisted(persisting)
             return
+        self._batched = len(records)
         try:
             position = self.log.append(records)
         except LogFull as error:
@@ -573,10 +578,6 @@ class Driver:
             self.touch(group)
 
         self.hooks.install(group, work, installed)
-
-    def split_mutations(self, group: Group, split: dict[str, Any]) -> list[Mutation]:
-        """What a split writes besides."""
-        return self.hooks.split_mutations(group, split)
 
     # ---- checkpoints
 

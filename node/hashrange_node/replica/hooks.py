@@ -31,6 +31,10 @@ class Hooks(Protocol):
         """The group begins to be served here, or that is over."""
         ...
 
+    def may_rest(self, group: Group) -> bool:
+        """Whether nobody who can be reached lacks anything of the group that is led here."""
+        ...
+
     def scrub(self, group: Group, scrub: tuple[int, bytes, bytes], index: int) -> None:
         """The engine has the entries up to `index`, no more: compute the checksum of a slice."""
         ...
