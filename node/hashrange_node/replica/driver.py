@@ -315,12 +315,10 @@ class Driver:
                     group.touched = False
                     if not group.dropped and not group.installing and not group.damaged:
                         self._collect_safely(group, records, persisting)
-                if self._outbox:
-                    self._post()  # first: the other disks can begin while this one is written to
+                self._post()  # first: the other disks can begin while this one is written to
                 if persisting:
                     self._append(records, persisting)
-                if self._outbox:
-                    self._post()  # what has become durable within the call
+                self._post()  # what has become durable within the call
                 self.applier.run()
         finally:
             self._turning = False
