@@ -262,6 +262,8 @@ class NodeServer:
         self.plane.peer_up(node)
         if restarted:
             self.node.groups.wake_shared_with(node)
+        else:
+            self.node.groups.wake_behind(node)
 
     def _on_down(self, node: int) -> None:
         self.routes.node_down(node)

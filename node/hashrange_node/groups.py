@@ -13,6 +13,7 @@ from hashrange.wire.cluster import CONTROL, Placement, RaftBatch
 from hashrange.wire.messages import Done
 from hashrange_node.raft.confchange import Configuration
 from hashrange_node.raft.core import RaftCore
+from hashrange_node.raft.leader import Leader
 from hashrange_node.raft.messages import NO_REPLICA, HardState, InstallSnapshot, Snapshot
 from hashrange_node.raft.ready import Ready
 from hashrange_node.raft.settings import Rng
@@ -32,6 +33,8 @@ if TYPE_CHECKING:
     from hashrange_node.snapshots import Snapshots
 
 PARKED_MAX = 1_000
+AWAY_S = 5.0
+"""A node that is silent for longer has no connection; there is a new one before anything is heard of it again."""
 GIVEN_UP = "it had been given up, and the engine has forgotten that: its log is gone"
 ERASE_RETRY_S = 1.0
 VOLUNTEER_PAUSE_S = 0.03
@@ -360,6 +363,32 @@ class Groups:
         for group in list(self._driver.groups.values()):
             if group.core.quiesced and group.leader_node == node:
                 self._driver.wake(group, silent_ticks)
+
+    def wake_behind(self, node: int) -> None:
+        """There is a connection to a node again: groups led here that rest without it go on if it lacks something."""
+        for group in list(self._driver.groups.values()):
+            if group.core.quiesced and group.core.is_leader and node in self._behind(group):
+                self._driver.wake(group)
+
+    def may_rest(self, group: Group) -> bool:
+        """Whether a group that is led here may go idle: nobody who can be reached lacks anything.
+
+        Followers call when they are left behind, but a replica that is to get its first snapshot cannot.
+        """
+        peers = self._node.peers
+        return peers is None or all(peers.silent_s(node) > AWAY_S for node in self._behind(group))
+
+    @staticmethod
+    def _behind(group: Group) -> list[int]:
+        """The nodes of the followers that lack something, as their leader knows."""
+        core = group.core
+        role = core.role
+        if not isinstance(role, Leader):
+            return []
+        last = core.log.last_index
+        return [
+            group.nodes[each.id] for each in role.tracker.followers if each.match != last and each.id in group.nodes
+        ]
 
     def wake_shared_with(self, node: int) -> None:
         """A node was started anew: the idle groups it shares with this one have to find it."""
