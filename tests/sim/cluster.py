@@ -118,7 +118,13 @@ class Machine:
         )
         process.owner = self
         self._look_after_data(process)
-        self._open(process)
+        try:
+            self._open(process)
+        except EngineFull:
+            self.cluster.trace(f"node {self.id} cannot start on a full disk")
+            self.kill()
+            world.after(1.0, lambda: None if self.up else self.start())
+            return
         self.checkpointer.start()
         self.scrubber.start()
         world.after_event(process)

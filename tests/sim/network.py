@@ -158,6 +158,9 @@ class Network:
             if way.cut_since is not None:
                 way.cut_since = None
                 self._release(sender, to)
+        for a, b in self.connections:
+            self.silent_since.pop((a, b), None)
+            self.silent_since.pop((b, a), None)
         for number in self.endpoints:
             self.resumed(number)
 

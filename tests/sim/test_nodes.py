@@ -163,7 +163,9 @@ def test_the_state_of_a_partition_that_was_split_leaves_the_items_to_its_childre
     stream = staging.begin("parent")
     stream.add([(keyspace.group_state(1), parent.state_for(parent.replica_id))], lambda error: None)
     stream.finish(lambda staged: None)
-    snapshot = Snapshot(parent.applied_index, parent.applied_term, parent.configuration, staging.open("parent"))
+    snapshot = Snapshot(
+        parent.applied_index, parent.applied_term, parent.configuration, staging.open("parent")
+    )
     machine.snapshots.install(parent, Ready(1, snapshot=snapshot), lambda: None)
     if crash:
         installer = machine.snapshots.installer

@@ -5,7 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from hashrange_node.meta.placement import with_replica
 
+from hashrange.errors import ApiError
 from hashrange.wire.cluster import CONTROL, ClusterCommand
 from tests.sim.whole import WholeSimulation, simulation, whole_plan
 
@@ -71,3 +73,22 @@ def test_a_node_that_lost_its_disk_gets_its_replicas_again() -> None:
     machine.start()
     quiet._until(quiet._settled, 60.0, "every replica is there again")
     assert machine.node.identity.generation == 2
+
+
+def test_a_partition_with_a_replica_on_its_way_is_not_split() -> None:
+    quiet = Quiet()
+    control = quiet.cluster.control()
+    assert control is not None
+    quiet._until(quiet._settled, 30.0, "the table is there")
+    catalogue, plane = control.node.catalogue, control.plane.control
+    [placement] = [each for each in catalogue.placements.values() if each["id"] != CONTROL]
+    free = next(
+        n for n in catalogue.nodes.values() if n["id"] not in {r["node"] for r in placement["replicas"]}
+    )
+    answers: list[Any] = []
+    plane.changes.place(with_replica(placement, free, placement["replicas"][0]["id"]), answers.append)
+    plane.begin_split(placement["id"], 1 << 63, "a test", answers.append)
+    quiet.pass_time(3.0)
+    assert [isinstance(answer, ApiError) for answer in answers] == [True, False]
+    quiet._until(quiet._settled, 60.0, "the replica has moved")
+    assert all("split" not in each and "successors" not in each for each in catalogue.placements.values())

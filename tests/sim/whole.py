@@ -98,6 +98,8 @@ class WholeMachine(Machine):
             self.plane.peer_up(number)
             if restarted:
                 node.groups.wake_shared_with(number)
+            else:
+                node.groups.wake_behind(number)
 
         def on_down(number: int) -> None:
             routes.node_down(number)

@@ -6,7 +6,7 @@ applied yet is seen by the next check (the group's overlay), so checks never rac
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import TYPE_CHECKING, Any
 
 import orjson
@@ -101,11 +101,19 @@ class Changes:
             return
         self._propose([(records.placement_key(after["id"]), records.dump(after))], after, done)
 
-    def begin_split(self, partition: int, at: int, done: Done) -> None:
-        """Decide on a split: takes two ids for the children. Answers with the parent's placement."""
+    def begin_split(self, partition: int, at: int, voters: Collection[int], done: Done) -> None:
+        """Decide on a split: takes two ids for the children. Answers with the parent's placement.
+
+        Refused unless the placement names exactly the `voters` that the leader reports: the children begin with the
+        leader's members, and their placements with the parent's.
+        """
         before: Placement | None = self._planned(records.placement_key(partition))
         if before is None or "split" in before or "successors" in before:
             self._conflict(done)
+            return
+        replicas = before["replicas"]
+        if any(each.get("leaving") for each in replicas) or {each["id"] for each in replicas} != set(voters):
+            done(unavailable(f"A replica of partition {partition} is on its way; split it after that"))
             return
         first = self._next_id()
         after: Placement = {**before, "split": {"at": at, "children": [first, first + 1]}}

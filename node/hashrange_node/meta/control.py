@@ -280,13 +280,19 @@ class Control:
                 answer(unavailable(f"Partition {partition} has no place where it could be split"))
                 return
             self.note("splitting", partition=partition, at=result, why=why)
-            self.changes.begin_split(partition, result, answer)
+            self.changes.begin_split(partition, result, self._voters(partition), answer)
 
         self._busy[partition] = self.now() + BUSY_MAX_S
         if at is not None:
             decided(at)
         else:
             self._node.transport.send(SplitHint(partition), decided)  # type: ignore[arg-type]
+
+    def _voters(self, partition: int) -> list[int]:
+        """The voters of a partition as its leader reported them last."""
+        reports = self.observed.fresh(self.now()).get(partition, {}).values()
+        leading = [report for report in reports if report.role == reconcile.LEADER]
+        return max(leading, key=lambda report: report.term).voters if leading else []
 
     def _request(self, partition: int, message: Any) -> None:
         """Ask a leader; the partition is left alone until its effect can be seen."""
