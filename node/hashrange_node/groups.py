@@ -101,6 +101,11 @@ class Groups:
         if recovered is None and initial and group.replica_id == min(initial):
             self.volunteer(group)
 
+    def forget_control(self) -> None:
+        """At the start of a node that has left group 0: what log and engine still have of it is of no use."""
+        if self.recovered.pop(CONTROL, None) is not None:
+            self._driver.void(CONTROL)
+
     def renew_control(self) -> Group:
         """The node gets another replica of group 0, after one that has left."""
         left = self.control

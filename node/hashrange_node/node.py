@@ -145,7 +145,9 @@ class Node:
         )
         recovery.run(progress)
         self.groups.take(recovery)
-        if self.identity.standalone or CONTROL in recovery.found:
+        if self.catalogue.copied:
+            self.groups.forget_control()
+        elif self.identity.standalone or CONTROL in recovery.found:
             self.groups.open_control()
         self.catalogue.load()
         if self.identity.standalone:

@@ -92,3 +92,19 @@ def test_a_partition_with_a_replica_on_its_way_is_not_split() -> None:
     assert [isinstance(answer, ApiError) for answer in answers] == [True, False]
     quiet._until(quiet._settled, 60.0, "the replica has moved")
     assert all("split" not in each and "successors" not in each for each in catalogue.placements.values())
+
+
+def test_a_node_that_left_group_0_starts_with_the_catalogue_that_it_had() -> None:
+    quiet = Quiet()
+    quiet._until(quiet._settled, 30.0, "the table is there")
+    control = quiet.cluster.control()
+    assert control is not None
+    gone = quiet.cluster.machines[next(each for each in (1, 2, 3) if each != control.id)]
+    quiet.command("drain", node=gone.id)
+    quiet._until(lambda: not gone.node.catalogue.member and quiet._settled(), 60.0, "it has left")
+    index = gone.node.catalogue.index
+    gone.node.engine.flush()
+    gone.kill(power=True)
+    gone.start()
+    assert not gone.node.catalogue.member
+    assert gone.node.catalogue.index == index

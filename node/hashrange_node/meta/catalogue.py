@@ -74,6 +74,11 @@ class Catalogue:
         """Whether this node is in group 0."""
         return self.group.core is not None and not self.group.dropped
 
+    @property
+    def copied(self) -> bool:
+        """Whether the engine has a copy of the catalogue, and not the state of a replica of group 0."""
+        return self.engine.get(records.COPIED) is not None
+
     def partitions(self) -> set[int]:
         """All partitions there are, those replaced by splits and not yet gone among them."""
         return {*self._parts, *(self.placements.keys() - {GROUP})}
@@ -130,7 +135,7 @@ class Catalogue:
         """Read what is applied, after the log has been replayed. Nobody is told."""
         self._take(self._stored())
         copied = self.engine.get(records.COPIED)
-        self.index = int(copied) if copied is not None and not self.member else self.group.applied_index
+        self.index = int(copied) if copied is not None else self.group.applied_index
         if self.clustered:
             self.index = max(self.index, records.FIRST_INDEX)
 

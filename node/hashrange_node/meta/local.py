@@ -18,6 +18,7 @@ from hashrange_node.meta.documents import partitions_of
 from hashrange_node.meta.placement import replica_on
 from hashrange_node.meta.work import Work
 from hashrange_node.replica.place import Place
+from hashrange_node.storage import keyspace
 
 if TYPE_CHECKING:
     from hashrange_node.node import Node
@@ -126,7 +127,7 @@ class LocalReplicas:
                 # A replica of before has left while the process ran; this one has nothing to do with it.
                 control = node.groups.renew_control()
             # The leader sends a snapshot: a replica without a configuration of its own cannot do anything else.
-            node.engine.write([install_control(node, mine["id"], ())])
+            node.engine.write([install_control(node, mine["id"], ()), (records.COPIED, None)])
             node.engine.flush()
             node.groups.open_control({}, mine["id"])
             node.groups.place(control, placement)
@@ -134,8 +135,10 @@ class LocalReplicas:
     def _leave_control(self) -> None:
         """This node is not in group 0 any more: what it has of the catalogue becomes a copy."""
         node = self._node
-        node.engine.write([(records.COPIED, str(node.catalogue.index).encode())])
+        copied = (records.COPIED, str(node.catalogue.index).encode())
+        node.engine.write([copied, (keyspace.group_state(CONTROL), None)])
         node.driver.remove(node.groups.control)
+        node.driver.void(CONTROL)
 
     # ---- closing
 
