@@ -137,16 +137,27 @@ def trust_the_lease() -> None:
 
 
 def forget_votes() -> None:
-    """Term and vote are not stored."""
+    """Term and vote are not stored, and nothing waits for them: only entries still tell of a term."""
     from hashrange_node.raft.core import RaftCore
-    from hashrange_node.raft.messages import HardState
+    from hashrange_node.raft.ready import Ready
 
     lose_power()
+    original = RaftCore.ready
 
-    def hard_state_to_save(self: RaftCore) -> HardState:
-        return HardState(0, 0)
+    def ready(self: RaftCore) -> Ready | None:
+        work = original(self)
+        if work is None or work.hard_state is None:
+            return work
+        work.hard_state = None
+        nothing_else = not work.entries and work.snapshot is None and work.truncate_from is None
+        if nothing_else and len(self.log.writes) == 1:
+            number, work.number = work.number, 0
+            work.messages = [*work.messages, *work.messages_after_persist]
+            work.messages_after_persist = ()
+            self.persisted(number)
+        return work
 
-    RaftCore.hard_state_to_save = hard_state_to_save  # type: ignore[method-assign]
+    RaftCore.ready = ready  # type: ignore[method-assign]
 
 
 SABOTAGE: dict[str, Callable[[], None]] = {

@@ -31,20 +31,18 @@ PROCESS = 5000
 
 
 class AimedReads:
-    """Reads of the registers in use, of those partitions that a node leads when this is entered."""
+    """Reads of the registers in use, of the given partitions, or else of those that the node leads now."""
 
-    def __init__(self, scene: Scene, node: int) -> None:
+    def __init__(self, scene: Scene, node: int, partitions: list[dict[str, Any]] | None = None) -> None:
         self.answered = 0
         self.refused = 0
         self._scene = scene
         self._node = node
         layout = scene.cluster.layout()
         self._address = layout.address(layout.find("node", node))
-        self._ranges = [
-            (each["id"], each["hash_range"][0], each["hash_range"][1])
-            for each in scene.partitions()
-            if each["leader"] == node
-        ]
+        if partitions is None:
+            partitions = [each for each in scene.partitions() if each["leader"] == node]
+        self._ranges = [(each["id"], *each["hash_range"]) for each in partitions]
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
         self._peers: RpcPeers | None = None

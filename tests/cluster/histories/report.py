@@ -8,7 +8,7 @@ from tests.cluster.histories.history import UNKNOWN, Operation
 from tests.cluster.histories.linear import Violation
 
 BAR_WIDTH = 48
-MAX_ROWS = 40
+MAX_ROWS = 24
 
 
 def draw(violation: Violation) -> str:
