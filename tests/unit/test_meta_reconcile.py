@@ -7,7 +7,7 @@ from collections import Counter
 from dataclasses import replace
 
 import pytest
-from hashrange_node.meta.placement import Candidate, choose, may_share, replication_factor
+from hashrange_node.meta.placement import Candidate, choose, may_share, replication_factor, with_replica
 from hashrange_node.meta.plan import plan
 from hashrange_node.meta.reconcile import BeginSplit, Members, Place, Transfer
 
@@ -414,3 +414,17 @@ def test_a_second_lost_voter_waits_for_the_first() -> None:
     view = cluster.view()
     view.reports[1][2].damaged = "checksum differs"
     assert plan(view, cluster.settings) == [Members(1, learners=(4,))]
+
+
+def test_a_move_to_a_node_that_lost_its_disk_is_called_off_when_there_is_no_other() -> None:
+    cluster = ModelCluster(["a", "b", "c", "a", "b"], replace(SETTINGS, balance=False))
+    cluster.create(1)
+    cluster.settle()
+    before = cluster.placements[1]
+    alone = next(r["id"] for r in before["replicas"] if r["node"] == 3)
+    free = next(n for n in (4, 1) if n not in {r["node"] for r in before["replicas"]})
+    cluster.placements[1] = with_replica(before, cluster.nodes[free], alone)
+    cluster.wipe(free)
+    [action] = plan(cluster.view(), cluster.settings)
+    assert isinstance(action, Place)
+    assert action.after["replicas"] == before["replicas"]

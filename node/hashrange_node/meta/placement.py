@@ -169,6 +169,14 @@ def leaving_replica(placement: Placement, replica_id: int) -> Placement:
     return revised_placement(placement, replicas)
 
 
+def called_off(placement: Placement, newcomer: int) -> Placement:
+    """The next version of a placement, as before a move: without the replica that was to come, and nobody leaves."""
+    replicas: list[ReplicaPlace] = [{**each} for each in placement["replicas"] if each["id"] != newcomer]
+    for replica in replicas:
+        replica.pop("leaving", None)
+    return revised_placement(placement, replicas)
+
+
 def without_replicas(placement: Placement, gone: Collection[int]) -> Placement:
     """The next version of a placement, without the replicas `gone`."""
     return revised_placement(placement, [r for r in placement["replicas"] if r["id"] not in gone])

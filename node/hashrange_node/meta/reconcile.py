@@ -273,7 +273,14 @@ class Membership:
                 return self._add(placement, chosen[0], replica["id"], why)
             if self._can_spare(placement, leader, replica["id"]):
                 return Place(places.leaving_replica(placement, replica["id"]), why)
+            if under_way and self._may_stay(placement, leader):
+                return Place(places.called_off(placement, replica["id"]), f"{why}, and there is no other node")
         return None
+
+    def _may_stay(self, placement: Placement, leader: GroupReport) -> bool:
+        """Whether those that are to leave are voters yet, and nothing has happened to them."""
+        leaving = [each for each in placement["replicas"] if each.get("leaving")]
+        return all(each["id"] in leader.voters and not self._lost(each, placement) for each in leaving)
 
     def _can_spare(self, placement: Placement, leader: GroupReport, replica_id: int) -> bool:
         """Whether a damaged replica may go before there is another: its node can take a new one only then."""
