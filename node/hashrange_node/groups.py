@@ -392,7 +392,9 @@ class Groups:
             return []
         last = core.log.last_index
         return [
-            group.nodes[each.id] for each in role.tracker.followers if each.match != last and each.id in group.nodes
+            group.nodes[each.id]
+            for each in role.tracker.followers
+            if each.match != last and each.id in group.nodes
         ]
 
     def wake_shared_with(self, node: int) -> None:

@@ -79,9 +79,7 @@ class Snapshots:
             streams.pop(message.to, None)
             self._report(group, message.to, arrived)
 
-        streams[message.to] = self.sender.start(
-            self._node.engine, sent_of(group), state, message, node, done
-        )
+        streams[message.to] = self.sender.start(self._node.engine, sent_of(group), state, message, node, done)
 
     def cancel(self, group: Group) -> None:
         """The group is led elsewhere now: its new leader sends what is needed."""
