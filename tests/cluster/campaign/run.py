@@ -102,6 +102,7 @@ class Options:
     """How runs are done. `keep` leaves the directories of failed runs in place."""
 
     short: bool = True
+    judge_times: bool = True
     boto3: bool = False
     program: tuple[str, ...] = HASHRANGE
     keep: bool = True
