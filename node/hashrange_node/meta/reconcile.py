@@ -274,7 +274,9 @@ class Membership:
             if self._can_spare(placement, leader, replica["id"]):
                 return Place(places.leaving_replica(placement, replica["id"]), why)
             if under_way and self._may_stay(placement, leader):
-                return Place(places.called_off(placement, replica["id"]), f"{why}, and there is no other node")
+                return Place(
+                    places.called_off(placement, replica["id"]), f"{why}, and there is no other node"
+                )
         return None
 
     def _may_stay(self, placement: Placement, leader: GroupReport) -> bool:
