@@ -279,6 +279,20 @@ class LocalCluster:
         )
         self.wait(f"leaders of {name}", lambda: all(each["leader"] for each in self.partitions(name)))
 
+    def split_empty(self, table: str, count: int) -> None:
+        """Give an empty table several partitions, so that several nodes lead."""
+        while len(found := self.partitions(table)) < count:
+            widest = max(found, key=lambda each: each["hash_range"][1] - each["hash_range"][0])
+            low, high = widest["hash_range"]
+            # There is no middle of its entries: the hash has to be given.
+            self.insist("split", partition=widest["id"], at=(low + high + 1) // 2)
+            self.wait(
+                "the halves of a partition",
+                lambda before=len(found): (
+                    len(now := self.partitions(table)) > before and all(each["leader"] for each in now)
+                ),
+            )
+
     # Faults
 
     def kill(self, *names: str) -> None:
@@ -325,6 +339,17 @@ class LocalCluster:
     def command(self, verb: str, **arguments: Any) -> Any:
         """A command to the control plane: split, move, drain, undrain, balance."""
         return asyncio.run(operate.give(self.layout(), verb, arguments))
+
+    def insist(self, verb: str, timeout_s: float = 90.0, **arguments: Any) -> Any:
+        """As `command`, again and again while the control plane refuses: it may be at work on the partition."""
+        deadline = time.monotonic() + timeout_s
+        while True:
+            try:
+                return self.command(verb, **arguments)
+            except (AskError, LayoutError):
+                if time.monotonic() > deadline:
+                    raise
+            time.sleep(0.3)
 
     def cut(self, names: list[str], others: list[str] | None = None) -> None:
         """Cut nodes, zones or routers off from others, or from all."""

@@ -134,7 +134,7 @@ def split_one(cluster: LocalCluster) -> str:
     """Split the partition with the widest range; returns when its halves serve."""
     before = cluster.partitions(TABLE)
     widest = max(before, key=lambda each: each["hash_range"][1] - each["hash_range"][0])
-    cluster.command("split", partition=widest["id"])
+    cluster.insist("split", partition=widest["id"])
 
     def halved() -> bool:
         now = cluster.partitions(TABLE)
@@ -153,15 +153,24 @@ def nodes_of(partition: dict[str, Any]) -> set[int]:
 
 def move_one(cluster: LocalCluster, rng: random.Random) -> str:
     """Move one replica to another node of its zone; returns when it is there and the old one is gone."""
-    choices = [
-        (each["id"], source, target)
-        for each in cluster.partitions(TABLE)
-        for source in nodes_of(each)
-        for target in cluster.nodes()
-        if target not in nodes_of(each) and cluster.zone_of(target) == cluster.zone_of(source)
-    ]
-    partition, source, target = rng.choice(choices)
-    cluster.command("move", **{"partition": partition, "from": source, "to": target})
+    # The balancer moves replicas too: what it is at work on is refused, and another choice is made.
+    deadline = time.monotonic() + COMMAND_TIMEOUT_S
+    while True:
+        choices = [
+            (each["id"], source, target)
+            for each in cluster.partitions(TABLE)
+            for source in nodes_of(each)
+            for target in cluster.nodes()
+            if target not in nodes_of(each) and cluster.zone_of(target) == cluster.zone_of(source)
+        ]
+        partition, source, target = rng.choice(choices)
+        try:
+            cluster.command("move", **{"partition": partition, "from": source, "to": target})
+            break
+        except (AskError, LayoutError):
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.3)
 
     def moved() -> bool:
         holding = next((nodes_of(p) for p in cluster.partitions(TABLE) if p["id"] == partition), set())

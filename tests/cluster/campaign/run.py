@@ -166,7 +166,7 @@ def _run(
     cluster.start()
     say(f"the cluster is up at {cluster.endpoint}")
     cluster.create_table(CREATE)
-    split_table(cluster)
+    cluster.split_empty(TABLE, PARTITIONS)
     endpoints = cluster.endpoints()
     load = Load(endpoints, cluster.directory.parent / "load", seed, boto3=options.boto3)
     probed = [
@@ -196,21 +196,6 @@ def _run(
         outcome.wrong.extend(findings.wrong)
     outcome.wrong.extend(cluster.crashes())
     _compare_replicas(cluster, outcome)
-
-
-def split_table(cluster: LocalCluster) -> None:
-    """Give the table a few partitions, so that several nodes lead."""
-    while len(found := cluster.partitions(TABLE)) < PARTITIONS:
-        widest = max(found, key=lambda each: each["hash_range"][1] - each["hash_range"][0])
-        low, high = widest["hash_range"]
-        # The table is empty: there is no middle of its entries.
-        cluster.command("split", partition=widest["id"], at=(low + high + 1) // 2)
-        cluster.wait(
-            "the halves of a partition",
-            lambda count=len(found): (
-                len(now := cluster.partitions(TABLE)) > count and all(each["leader"] for each in now)
-            ),
-        )
 
 
 def _compare_replicas(cluster: LocalCluster, outcome: Outcome) -> None:
