@@ -9,7 +9,7 @@ from tests.sim.sabotage import FAULTS, plan_for, sabotaged
 
 SEEDS = 200
 GROUPS = 10
-SABOTAGE_SEEDS = 60
+SABOTAGE_SEEDS = 150
 
 
 @pytest.mark.parametrize("start", range(0, SEEDS, SEEDS // GROUPS))
