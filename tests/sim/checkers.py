@@ -5,6 +5,7 @@
 - leader completeness: a new leader has every entry that was ever applied anywhere;
 - log matching: entries of the same group, index and term are the same, whoever appends them;
 - state machine safety: nobody applies another entry at an index;
+- strong reads: a leader whose lease allows reads has applied everything that was ever acknowledged;
 - equal states: replicas that have applied the same index hold the same data and the same counts.
 
 What clients saw is checked at the end of a run (`tests.cluster.histories`).
@@ -45,6 +46,7 @@ class Checker:
         self.entries: dict[tuple[int, int, int], tuple[int, int]] = {}
         self.states: dict[tuple[int, int], tuple[int, int]] = {}
         self.votes: dict[tuple[int, int, int], int] = {}
+        self.acknowledged: dict[int, int] = {}
         self.elections = 0
 
     def sent(self, batch: RaftBatch) -> None:
@@ -87,6 +89,15 @@ class Checker:
             if applied != before and not group.damaged:
                 seen[group.id, group.replica_id] = applied
                 self._applied(number, node, group, before, applied)
+            if group.serving:
+                acknowledged = self.acknowledged.get(group.id, 0)
+                if applied > acknowledged:
+                    self.acknowledged[group.id] = applied
+                elif applied < acknowledged and node.strong.leased(group):
+                    raise Unsafe(
+                        f"strong reads: node {number} may answer reads of group {group.id} at entry {applied}, "
+                        f"{acknowledged} is acknowledged"
+                    )
 
     def _leads(self, number: int, group: Group) -> None:
         core = group.core

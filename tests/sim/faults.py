@@ -16,6 +16,7 @@ KINDS = (
     "power",
     "crash_voter",
     "pause",
+    "gray",
     "stall",
     "isolate",
     "one_way",
@@ -161,6 +162,16 @@ class Faults:
             machine.pause()
             delay = self._later(0.1, 6.0, machine.resume)
             self.cluster.trace(f"node {machine.id} is paused for {delay:.2f} s")
+
+    def _gray(self) -> None:
+        """Stop a machine that only routers can reach: when it goes on, nobody tells it what has happened."""
+        machine = self._machine()
+        if not machine.up or machine.paused:
+            return
+        ways = [way for n in self._ids() if n != machine.id for way in ((n, machine.id), (machine.id, n))]
+        self._cut(ways, "gray")
+        machine.pause()
+        self._later(1.5, 3.0, machine.resume)
 
     def _stall(self) -> None:
         self._machine().stall(self._rng.randrange(1, 60), self._rng.uniform(0.5, 5.0))

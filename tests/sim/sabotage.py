@@ -22,7 +22,7 @@ FAULTS: dict[str, tuple[str, ...]] = {
     "vote not persisted": ("crash_voter", "crash_voter", "pause", "crash"),
     "sync not awaited": ("power",),
     "promises before the sync": ("power", "slow_disk"),
-    "lease not checked": ("pause", "isolate"),
+    "lease not checked": ("pause", "isolate", "gray"),
     "requests applied twice": ("reset", "weather", "one_way", "crash"),
 }
 
