@@ -274,6 +274,14 @@ def test_one_stale_read_among_many_operations_is_found_and_made_small() -> None:
     assert 2 <= len(violation.operations) <= 8, violation.text()
 
 
+def test_a_counterexample_of_a_counter_starts_shortly_before_the_fault() -> None:
+    lines = [f"{n % 3} {10 * n} {10 * n + 5} add 1 = {n + 1}" for n in range(200)]
+    (violation,) = check_history(written("\n".join([*lines, "7 2001 2002 read 190"])))
+    assert violation.initial is not None and violation.initial >= 189
+    assert len(violation.operations) <= 12
+    assert "before them the register held" in violation.text()
+
+
 def test_a_small_counterexample_is_still_one() -> None:
     for name, text in BAD.items():
         if "for no reason" in name or "on what it expected" in name:

@@ -303,11 +303,15 @@ def _remove_bit(masks: dict[Any, int], value: Any, bit: int) -> None:
 
 @dataclass
 class Violation:
-    """A key whose history cannot be explained. `operations` is the smallest part found that cannot."""
+    """A key whose history cannot be explained. `operations` is the smallest part found that cannot.
+
+    `initial` is what the register held before them.
+    """
 
     key: str
     verdict: Verdict
     operations: list[Operation]
+    initial: Any = None
 
     def text(self) -> str:
         """The counterexample, for people."""
@@ -321,7 +325,7 @@ def check_history(operations: Iterable[Operation], budget: int = DEFAULT_BUDGET)
 
     A key on which the search gave up is a violation too, with all its operations.
     """
-    from tests.cluster.histories.shrink import shrink
+    from tests.cluster.histories.shrink import shrink, start_late
 
     violations = []
     for key, found in by_key(operations):
@@ -331,8 +335,8 @@ def check_history(operations: Iterable[Operation], budget: int = DEFAULT_BUDGET)
             violations.append(Violation(key, Verdict(False), found))
             continue
         if not verdict.linearizable:
-            smallest = shrink(found)
-            violations.append(Violation(key, check(smallest), smallest))
+            smallest, initial = start_late(shrink(found))
+            violations.append(Violation(key, check(smallest, initial), smallest, initial))
     return violations
 
 

@@ -18,6 +18,8 @@ def draw(violation: Violation) -> str:
     lines = [f"key {violation.key}: no order of these operations gives these answers"]
     if stuck is None:
         lines = [f"key {violation.key}: the search was given up; {len(operations)} operations"]
+    if violation.initial is not None:
+        lines.append(f"  before them the register held {violation.initial}")
     shown = operations[-MAX_ROWS:]
     if len(shown) < len(operations):
         lines.append(f"  ({len(operations) - len(shown)} earlier operations left out)")

@@ -6,6 +6,8 @@ accuses the server and not the cutting:
 - everything after an instant (what was under way then becomes unknown): every beginning of a linearizable
   history is linearizable;
 - a read, or a failed compare-and-set: it changed nothing;
+- of a counter, everything before an instant at which nothing was under way: what it held then is certain, if
+  what came before is in order;
 - a value altogether: whoever wrote it, saw it, or made another value out of it. What the others saw stays in
   order without it.
 """
@@ -124,3 +126,22 @@ def _without(current: list[Operation], groups: list[set[int]], initial: Any) -> 
             break
         size = max(1, size // 2)
     return current
+
+
+def start_late(operations: list[Operation]) -> tuple[list[Operation], Any]:
+    """Of a counter's wrong history, the shortest end found that is wrong, and what the counter held before it."""
+    growing = all(each.kind == READ or (each.kind == ADD and each.value > 0) for each in operations)
+    if not growing or not any(each.kind == ADD for each in operations):
+        return operations, None
+    ordered = sorted(operations, key=lambda each: each.start)
+    best, held = ordered, None
+    ended, sum_so_far = float("-inf"), None
+    for place, each in enumerate(ordered):
+        if each.start > ended and place:
+            rest = ordered[place:]
+            if _fails(rest, sum_so_far) and not _fails(ordered[:place], None):
+                best, held = rest, sum_so_far
+        ended = max(ended, each.end)
+        if each.kind == ADD and each.outcome == OK:
+            sum_so_far = max(sum_so_far or 0, each.result)
+    return best, held
