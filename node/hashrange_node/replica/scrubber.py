@@ -74,7 +74,7 @@ class Scrubber:
         self._interval_s = interval_s
         self._slice_pause_s = slice_pause_s
         self._rounds = count(1)
-        self._todo: list[ScrubbedGroup] = []
+        self._left: list[ScrubbedGroup] = []
         self._walk: Walk | None = None
         self._check: Check | None = None
         self._checked: ScrubbedGroup | None = None
@@ -93,7 +93,7 @@ class Scrubber:
 
     def _pass(self) -> None:
         """Begin with all groups that are led here."""
-        self._todo = [group for group in self._groups() if group.serving]
+        self._left = [group for group in self._groups() if group.serving]
         self._walk = None
         self._next()
 
@@ -101,8 +101,8 @@ class Scrubber:
         """Propose the next slice of the group that is being walked, or of the next group."""
         if self.stopped:
             return
-        while self._todo:
-            group = self._todo[-1]
+        while self._left:
+            group = self._left[-1]
             walk = self._walk
             if walk is not None and walk.finished:
                 self.passes += 1
@@ -111,7 +111,7 @@ class Scrubber:
                     walk = self._walk = Walk()
                 if self._propose(group, walk):
                     return
-            self._todo.pop()
+            self._left.pop()
             self._walk = None
         self._scheduler.call_later(self._interval_s, self._pass)
 
@@ -165,7 +165,7 @@ class Scrubber:
             return
         self._check = self._checked = None
         if lost or not check.findings:
-            self._todo.remove(group)  # led elsewhere, or too busy
+            self._left.remove(group)  # led elsewhere, or too busy
             self._walk = None
         else:
             self.slices += 1
