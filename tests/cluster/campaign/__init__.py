@@ -2,6 +2,7 @@
 
     python -m tests.cluster.campaign --short                  # every fault once or twice, some minutes
     python -m tests.cluster.campaign --faults F1,F5 --rounds 20 --seed 7
+    python -m tests.cluster.campaign --short --power --faults F1,F3,F17   # every kill is a power cut
     python -m tests.cluster.campaign --controls               # broken builds, which must all be found out
     python -m tests.cluster.campaign --list
 

@@ -23,6 +23,7 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--seed", type=int, default=None, help="seed of the first round; else by the time")
     parser.add_argument("--rounds", type=int, default=1, help="how often each fault is run")
     parser.add_argument("--boto3", action="store_true", help="put the load on through boto3")
+    parser.add_argument("--power", action="store_true", help="kills are power cuts: unsynced writes are lost")
     parser.add_argument("--controls", action="store_true", help="run the negative controls instead")
     parser.add_argument("--list", action="store_true", help="say what there is")
     given = parser.parse_args(arguments)
@@ -42,6 +43,8 @@ def main(arguments: list[str]) -> int:
     for round_number in range(given.rounds):
         for name in names:
             options = Options(short=given.short, boto3=given.boto3, say=say)
+            if given.power and not FAULTS[name].zoned:
+                options.program = program("power") or options.program
             outcome = play(FAULTS[name], seed + round_number, options)
             say(outcome.text())
             outcomes.append(outcome)
