@@ -50,12 +50,19 @@ class Scene:
         return partition, self.cluster.leader_of(partition)
 
     def busiest(self) -> int:
-        """The node that leads most partitions of the table."""
-        led: dict[int, int] = {}
-        for each in self.partitions():
-            if each["leader"]:
-                led[each["leader"]] = led.get(each["leader"], 0) + 1
-        return max(led, key=lambda node: led[node])
+        """The node that leads most partitions of the table; waits until one is known to lead any.
+
+        A control plane that has just got another leader knows of nobody until the nodes have reported again.
+        """
+
+        def known() -> int | None:
+            led: dict[int, int] = {}
+            for each in self.partitions():
+                if each["leader"]:
+                    led[each["leader"]] = led.get(each["leader"], 0) + 1
+            return max(led, key=lambda node: led[node]) if led else None
+
+        return int(self.cluster.wait("a leader of the table", known))
 
     def probe_of(self, partition: dict[str, Any]) -> Probe:
         """The probe that writes to a partition."""
