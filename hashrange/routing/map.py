@@ -173,7 +173,7 @@ class PlacementMap:
             found = self.heir(child, hash_value)
             if found is not None:
                 return found
-        return None
+        return route  # split, but nothing is known of its children yet: its nodes tell
 
     def locate(self, partition: Partition, position: bytes) -> Partition:
         """Where a read over `partition` goes on at a relative key: itself, or what a split made of it."""

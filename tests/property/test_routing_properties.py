@@ -11,7 +11,7 @@ from hashrange_router.api.query import RangeOperations
 from hashrange_router.api.tables_create import plan_create
 from hashrange_router.api.tables_plan import Site
 from hashrange_router.api.tables_quotas import Quotas
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from hashrange.errors import ApiError, unavailable
@@ -113,6 +113,9 @@ Splits = st.lists(
 @given(
     count=st.integers(0, 40), splits=Splits, limit=st.none() | st.integers(1, 15), segments=st.integers(1, 3)
 )
+@example(
+    count=1, splits=[(0, 0, 0, 0), (0, 0, 1, 0), None], limit=1, segments=1
+)  # a child that was split itself
 def test_a_scan_sees_every_key_once_whatever_splits(
     count: int, splits: list[Any], limit: int | None, segments: int
 ) -> None:
