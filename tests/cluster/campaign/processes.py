@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import time
-
 from tests.cluster.campaign.aimed import AimedReads
 from tests.cluster.campaign.disks import Tracer
 from tests.cluster.campaign.scene import FAILOVER_S, LEASE_S, Scene
@@ -92,9 +90,3 @@ def stale_leader(scene: Scene, seconds: float) -> None:
         scene.recovered(f"F5 {name} frozen for {seconds:.1f} s", since, FAILOVER_S + seconds)
     told = f"F5: {aimed.answered} aimed reads were answered, {aimed.refused} refused"
     scene.notes.append(told)
-
-
-def wait_until(instant: float) -> None:
-    """Sleep until an instant of the monotonic clock."""
-    while (left := instant - time.monotonic()) > 0:
-        time.sleep(min(left, 0.1))

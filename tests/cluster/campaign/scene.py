@@ -11,7 +11,6 @@ from typing import Any
 
 from tests.cluster.local_cluster import LocalCluster
 from tests.cluster.workloads.load import TABLE, Load
-from tests.cluster.workloads.probes import Probe
 from tests.cluster.zones import Zones
 
 FAILOVER_S = 5.0
@@ -63,10 +62,6 @@ class Scene:
             return max(led, key=lambda node: led[node]) if led else None
 
         return int(self.cluster.wait("a leader of the table", known))
-
-    def probe_of(self, partition: dict[str, Any]) -> Probe:
-        """The probe that writes to a partition."""
-        return next(probe for probe in self.load.probes if probe.label == f"partition {partition['id']}")
 
     def pass_time(self, seconds: float) -> None:
         """Let the load go on for a while, as long as the cluster lives."""
