@@ -14,13 +14,14 @@ canonical JSON bytes that are stored, records as those bytes behind the fixed he
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 from hashrange.errors import ApiError
 
 if TYPE_CHECKING:
     from hashrange.expr import Bound, BoundUpdate, Projection
     from hashrange.model.value import Item
+    from hashrange.wire.transactions import TransactMessage
 
 PUT = 1
 DELETE = 2
@@ -258,15 +259,9 @@ class ConflictError(ApiError):
         super().__init__("InternalServerError", "The catalogue changed meanwhile", status=500)
 
 
-Message = (
-    ReadItem
-    | WriteItem
-    | ReadRange
-    | WriteEntries
-    | CollectionSize
-    | ChangeTable
-    | TableStatistics
-    | WhenSettled
+Message: TypeAlias = (
+    "ReadItem | WriteItem | ReadRange | WriteEntries | CollectionSize | ChangeTable | TableStatistics | WhenSettled"
+    " | TransactMessage"
 )
 Done = Callable[[Any], None]
 

@@ -7,13 +7,42 @@ table is one dictionary access; only an unknown name takes the slow path, where 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import Protocol
 
 from hashrange.errors import resource_not_found
 from hashrange.model.table import Partition, TableSchema
 from hashrange.model.table_arn import resolve_table_name
 from hashrange.model.table_document import CREATING, DELETING, TableDocument
-from hashrange.model.value import ValueRules, Wording
+from hashrange.model.value import Item, ValueRules, Wording
 from hashrange_router.api.tables_plan import Site
+
+
+class Admission(Protocol):
+    """Capacity that is enforced: asked before a message is sent, told afterwards what was consumed.
+
+    `read` and `write` raise the throttling error of the service when the table, or the index concerned, has no
+    capacity left; they take nothing. What an operation has consumed is charged once it is known, in half units, and
+    may leave a debt that later requests wait for. `index` is a global secondary index, or None for the table.
+    """
+
+    def read(self, table: TableSchema, index: str | None) -> None:
+        """May this table or index be read now?"""
+        ...
+
+    def write(self, table: TableSchema, item: Item | None) -> None:
+        """May this table be written now? `item` is the new item of a put, None when it is not known."""
+        ...
+
+    def charge_read(self, table: TableSchema, index: str | None, units_half: int) -> None:
+        """A read has consumed so much."""
+        ...
+
+    def charge_write(
+        self, table: TableSchema, units_half: int, index_units: list[tuple[str, str, int]] | None
+    ) -> None:
+        """A write has consumed so much of the table, local indexes included, and of each index (see `WriteResult`)."""
+        ...
+
 
 ANY_EPOCH = 0
 """The epoch of messages of a router: none in particular. Its partition ids say all that a node must know."""
@@ -33,6 +62,8 @@ class RouterContext:
         self.new_id = new_id
         self.tables: dict[str, TableSchema] = {}
         self.documents: dict[str, TableDocument] = {}
+        self.admission: Admission | None = None
+        """None while capacity is not enforced."""
         self.next_partition_id: Callable[[], int] = lambda: 1
         self.locate: Callable[[Partition, bytes], Partition] = lambda partition, position: partition
         """What a split has put in the place of a partition, at a key: known earlier than the table's document."""

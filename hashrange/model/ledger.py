@@ -1,0 +1,78 @@
+"""The ledger of transactions: a system table, replicated like any other, that clients cannot name.
+
+Its partition key is `id`. Two kinds of rows:
+
+    t#<client request token>   what a token was used for: digest of the request, txid, state, since when
+    x#<txid in hex>            the decision on a transaction: committed or cancelled, written once
+
+The row of a transaction is a register that is assigned once (`attribute_not_exists(id)`): whoever writes it first
+has decided, the coordinator with "committed", or anybody else with "cancelled" once the transaction has stalled.
+There is no row while nothing is decided. A committed row lists the participants; it goes when all have finished.
+`expires` (epoch seconds) is the table's time to live. For a committed row it is when somebody should look after it.
+"""
+
+from __future__ import annotations
+
+from base64 import b64decode, b64encode
+
+from hashrange.model.value import Item
+
+LEDGER_TABLE = "$transactions"
+"""No client can name it: `$` is no character of a table name."""
+KEY = "id"
+TTL_ATTRIBUTE = "expires"
+
+COMMITTED = "committed"
+CANCELLED = "cancelled"
+RUNNING = "running"
+FINISHED = "finished"
+
+TOKEN_KEEP_S = 600
+"""A token stands for its request until so long after completion (DynamoDB API Reference, TransactWriteItems)."""
+CANCELLED_KEEP_S = 86_400
+"""A cancelled row bars the commit of its transaction: longer than any message can be under way."""
+COMMITTED_DUE_S = 10
+"""Age at which a committed transaction that is not finished is looked after."""
+
+Participant = tuple[str, list[int]]
+"""Table name and the hashes of the transaction's items in it."""
+
+
+def token_key(token: str) -> Item:
+    """The key of a token's row."""
+    return {KEY: {"S": f"t#{token}"}}
+
+
+def transaction_key(txid: bytes) -> Item:
+    """The key of a transaction's row."""
+    return {KEY: {"S": f"x#{txid.hex()}"}}
+
+
+def decision_row(txid: bytes, committed: bool, participants: list[Participant], now_s: int) -> Item:
+    """The row that decides a transaction."""
+    row = transaction_key(txid)
+    row["state"] = {"S": COMMITTED if committed else CANCELLED}
+    row[TTL_ATTRIBUTE] = {"N": str(now_s + (COMMITTED_DUE_S if committed else CANCELLED_KEEP_S))}
+    if committed:
+        row["participants"] = {"M": {table: {"B": _packed(hashes)} for table, hashes in participants}}
+    return row
+
+
+def committed_in(row: Item) -> bool:
+    """Whether a transaction's row says that it was committed."""
+    return bool(row["state"]["S"] == COMMITTED)
+
+
+def participants_in(row: Item) -> list[Participant]:
+    """The participants of a committed row."""
+    members = row.get("participants", {"M": {}})["M"]
+    return [(table, _unpacked(value["B"])) for table, value in members.items()]
+
+
+def _packed(hashes: list[int]) -> str:
+    return b64encode(b"".join(each.to_bytes(8, "big") for each in hashes)).decode()
+
+
+def _unpacked(text: str) -> list[int]:
+    data = b64decode(text)
+    return [int.from_bytes(data[at : at + 8], "big") for at in range(0, len(data), 8)]
