@@ -7,7 +7,9 @@ Its partition key is `id`. Two kinds of rows:
 
 The row of a transaction is a register that is assigned once (`attribute_not_exists(id)`): whoever writes it first
 has decided, the coordinator with "committed", or anybody else with "cancelled" once the transaction has stalled.
-There is no row while nothing is decided. A committed row lists the participants; it goes when all have finished.
+There is no row while nothing is decided. A committed row lists the participants; when all have finished, what
+`after_finish` says takes its place. A transaction with a client request token leaves its decision behind for as long
+as the token's row may say that it is still running: whoever resolves that must not find an empty register.
 `expires` (epoch seconds) is the table's time to live. For a committed row it is when somebody should look after it.
 """
 
@@ -33,6 +35,8 @@ CANCELLED_KEEP_S = 86_400
 """A cancelled row bars the commit of its transaction: longer than any message can be under way."""
 COMMITTED_DUE_S = 10
 """Age at which a committed transaction that is not finished is looked after."""
+KEEP_S = 86_400
+"""How long the decision on a transaction with a token stands: longer than any token's row."""
 
 Participant = tuple[str, list[int]]
 """Table name and the hashes of the transaction's items in it."""
@@ -48,14 +52,26 @@ def transaction_key(txid: bytes) -> Item:
     return {KEY: {"S": f"x#{txid.hex()}"}}
 
 
-def decision_row(txid: bytes, committed: bool, participants: list[Participant], now_s: int) -> Item:
-    """The row that decides a transaction."""
+def decision_row(
+    txid: bytes, committed: bool, participants: list[Participant], now_s: int, *, has_token: bool = False
+) -> Item:
+    """The row that decides a transaction; `has_token`: a token's row refers to it."""
     row = transaction_key(txid)
     row["state"] = {"S": COMMITTED if committed else CANCELLED}
     row[TTL_ATTRIBUTE] = {"N": str(now_s + (COMMITTED_DUE_S if committed else CANCELLED_KEEP_S))}
     if committed:
         row["participants"] = {"M": {table: {"B": _packed(hashes)} for table, hashes in participants}}
+        if has_token:
+            row["keep"] = {"N": str(now_s + KEEP_S)}
     return row
+
+
+def after_finish(row: Item, now_s: int) -> Item | None:
+    """What takes the place of a committed row once every participant has finished; None: delete the row."""
+    keep = row.get("keep")
+    if keep is None or int(keep["N"]) <= now_s:
+        return None
+    return {KEY: row[KEY], "state": row["state"], TTL_ATTRIBUTE: keep}
 
 
 def committed_in(row: Item) -> bool:
