@@ -8,6 +8,7 @@ router may consume next. All amounts are half units.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 
 @dataclass(slots=True)
@@ -30,12 +31,33 @@ class CapacityNeed:
 
 @dataclass(slots=True)
 class CapacityReport:
-    """To the control plane's leader. Answer: JSON {"grants": [...], "valid_ms": n} (the vendor says what is in it).
+    """To the control plane's leader; it answers with an `Answer`.
 
-    `router` names the reporting process for as long as it runs. `number` counts its reports; a report that is sent
-    again has the same number.
+    `router` names the reporting process for as long as it runs. `number` counts its reports. A report that was not
+    answered is sent again with the same number; what it says may have grown meanwhile (`used`, `refused`), and
+    only the answer to the last sending counts.
     """
 
     router: str
     number: int
     needs: list[CapacityNeed]
+
+
+Answer = dict[str, Any]
+"""{"grants": [Grant], "valid_ms": n, "period_ms": n}, as JSON on the wire.
+
+`period_ms`: when the next report is due while there is traffic. `valid_ms`: how long the grants hold. A grant is for
+one table ("index": "") or global index, and has for reads and for writes apart:
+
+    {"table": str, "index": str,
+     "read": int, "write": int,                 add this to the balance (half units; negative: taken back)
+     "read_rate": float, "write_rate": float}   half units a second that flow into the balance from now on
+
+    balance += amount; ceiling = max(balance, 1 s of the rate)       when the answer arrives
+    balance = min(ceiling, balance + rate * seconds)                 as time goes on
+    ceiling = 1 s of the rate                                        once `valid_ms` have passed without another
+
+So what was put aside goes when it is not renewed, while the last rate stays for as long as the vendor is away. What
+a bucket takes in that way shows in `left` of the next report. A table or index that is not in the answer is not
+known to the vendor (yet): its bucket is left as it is.
+"""
