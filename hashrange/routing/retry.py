@@ -12,6 +12,7 @@ from typing import Any
 
 from hashrange.errors import ApiError, internal, unavailable
 from hashrange.wire import cluster
+from hashrange.wire import documents
 from hashrange.wire import messages as wire
 from hashrange.wire.faults import LeadershipLost, NotLeader, Overloaded, RoutingError, StaleRoute, Unreachable
 
@@ -40,6 +41,7 @@ RULES: dict[type, Rule] = {
     wire.WriteItem: Rule(changes=True),
     wire.WriteEntries: Rule(changes=True),
     wire.ChangeTable: Rule(control=True, changes=True),
+    documents.ChangeDocument: Rule(control=True, changes=True),
     wire.TableStatistics: Rule(control=True),
     wire.WhenSettled: Rule(control=True, patience=6.0),
     cluster.RegisterNode: Rule(control=True, changes=True),

@@ -13,10 +13,14 @@ from typing import Any
 from hashrange.errors import ApiError
 from hashrange.model.table_document import CREATING, DELETING
 from hashrange.routing.view import ClusterView
+from hashrange.wire.documents import ChangeDocument
 from hashrange.wire.messages import ChangeTable, ConflictError, Done, Transport, WhenSettled
 
 ANSWER_WAIT_S = 2.0
 CONFLICT_WAIT_S = 0.25
+
+
+_SETTLING = frozenset((ChangeTable, ChangeDocument, WhenSettled))
 
 
 class SettlingTransport:
@@ -32,8 +36,8 @@ class SettlingTransport:
         view.on_change.append(self._look)
 
     def send(self, message: Any, done: Done) -> None:
-        """Send; answers to changes of tables are given when the view has them, or a little later."""
-        if message.__class__ is ChangeTable or message.__class__ is WhenSettled:
+        """Send; answers to changes of tables and control documents are given when the view has them, or a little later."""
+        if message.__class__ in _SETTLING:
             held = _Held(self, message, done, self._view.index)
             self._inner.send(message, held.answered)
         else:
@@ -79,6 +83,11 @@ class _Held:
             return view.index > self._index
         if isinstance(self.answer, ApiError):
             return True
+        if message.__class__ is ChangeDocument:
+            known = view.controls.get(message.kind, message.name)
+            if self.answer is None:
+                return known is None or known["generation"] != message.expected
+            return known is not None and bool(known["generation"] >= self.answer["generation"])
         document = view.documents.get(message.name)
         if message.__class__ is WhenSettled:
             return document is None or document["Status"] not in (CREATING, DELETING)

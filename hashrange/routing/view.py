@@ -7,6 +7,7 @@ listeners what changed. Keys are those of the catalogue's state in the engine:
     Ct<table name>     table document, JSON
     Cp<partition, 8B>  placement, JSON
     CN<node id, 8B>    node record, JSON
+    Cd<kind>0<name>    control document (0 is a NUL), JSON
     Cc                 cluster record, JSON
 """
 
@@ -20,6 +21,7 @@ import orjson
 
 from hashrange.model.table_document import TableDocument
 from hashrange.wire.cluster import CatalogueUpdate, NodeRecord, Placement
+from hashrange.wire.documents import ControlDocument, ControlDocuments, OnControlDocument
 
 PREFIX = b"C"
 NEXT_PARTITION = PREFIX + b"n"
@@ -27,6 +29,7 @@ TABLE = PREFIX + b"t"
 PLACEMENT = PREFIX + b"p"
 NODE = PREFIX + b"N"
 CLUSTER = PREFIX + b"c"
+DOCUMENT = PREFIX + b"d"
 
 OnDocument = Callable[[str, TableDocument | None, TableDocument | None], None]
 OnPlacement = Callable[[int, Placement | None], None]
@@ -38,7 +41,7 @@ class ClusterView:
 
     Listeners are called once an update has been taken over as a whole, placements and nodes before tables, so that
     whoever hears of a table can find its partitions: `on_document(name, before, after)`, `on_placement(id, after)`,
-    `on_node(id, after)`, then `on_change()`.
+    `on_node(id, after)`, `on_control(kind, name, before, after)` for control documents, then `on_change()`.
     """
 
     def __init__(self) -> None:
@@ -50,9 +53,11 @@ class ClusterView:
         self.documents: dict[str, TableDocument] = {}
         self.placements: dict[int, Placement] = {}
         self.nodes: dict[int, NodeRecord] = {}
+        self.controls = ControlDocuments()
         self.on_document: list[OnDocument] = []
         self.on_placement: list[OnPlacement] = []
         self.on_node: list[OnNode] = []
+        self.on_control: list[OnControlDocument] = []
         self.on_change: list[Callable[[], None]] = []
         self._values: dict[bytes, bytes] = {}
 
@@ -90,6 +95,7 @@ class ClusterView:
         placements: list[tuple[int, Placement | None]] = []
         nodes: list[tuple[int, NodeRecord | None]] = []
         documents: list[tuple[str, TableDocument | None, TableDocument | None]] = []
+        controls: list[tuple[str, str, ControlDocument | None, ControlDocument | None]] = []
         for key, value in changed.items():
             if self._values.get(key) == value:
                 continue
@@ -106,22 +112,28 @@ class ClusterView:
                 name = key[2:].decode()
                 before = self.documents.get(name)
                 documents.append((name, before, _replace(self.documents, name, value)[1]))
+            elif kind == DOCUMENT:
+                part, _, name = key[2:].decode().partition("\0")
+                after = orjson.loads(value) if value is not None else None
+                controls.append((part, name, self.controls.put(part, name, after), after))
             elif kind == NEXT_PARTITION and value is not None:
                 self.next_partition_id = int(value)
             elif kind == CLUSTER and value is not None:
                 self.cluster = orjson.loads(value)["cluster"]
-        self._tell(nodes, placements, documents)
+        self._tell(nodes, placements, documents, controls)
 
     def _tell(
         self,
         nodes: list[tuple[int, NodeRecord | None]],
         placements: list[tuple[int, Placement | None]],
         documents: list[tuple[str, TableDocument | None, TableDocument | None]],
+        controls: list[tuple[str, str, ControlDocument | None, ControlDocument | None]],
     ) -> None:
         """Tell all listeners, even if one fails: the others' views must not fall behind."""
         calls: list[Callable[[], None]] = [partial(each, *news) for news in nodes for each in self.on_node]
         calls += [partial(each, *news) for news in placements for each in self.on_placement]
         calls += [partial(each, *news) for news in documents for each in self.on_document]
+        calls += [partial(each, *news) for news in controls for each in self.on_control]
         failed: Exception | None = None
         for call in (*calls, *self.on_change):
             try:

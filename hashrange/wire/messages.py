@@ -21,6 +21,7 @@ from hashrange.errors import ApiError
 if TYPE_CHECKING:
     from hashrange.expr import Bound, BoundUpdate, Projection
     from hashrange.model.value import Item
+    from hashrange.wire.documents import ChangeDocument
     from hashrange.wire.transactions import TransactMessage
 
 PUT = 1
@@ -261,7 +262,7 @@ class ConflictError(ApiError):
 
 Message: TypeAlias = (
     "ReadItem | WriteItem | ReadRange | WriteEntries | CollectionSize | ChangeTable | TableStatistics | WhenSettled"
-    " | TransactMessage"
+    " | ChangeDocument | TransactMessage"
 )
 Done = Callable[[Any], None]
 

@@ -17,6 +17,7 @@ from hashrange.runtime.clock import StampClock
 from hashrange.wire import messages as wire
 from hashrange.wire.cluster import CONTROL, Placement, RaftBatch
 from hashrange.wire.faults import NotLeader, StaleRoute
+from hashrange.wire.documents import ChangeDocument
 from hashrange.wire.messages import Done
 from hashrange_node.groups import Groups
 from hashrange_node.log.protocol import NodeLog
@@ -118,7 +119,8 @@ class Node:
             wire.ReadRange: self._read_range,
             wire.WriteEntries: self._write_entries,
             wire.CollectionSize: self._collection_size,
-            wire.ChangeTable: self._change_table,
+            wire.ChangeTable: self._change_catalogue,
+            ChangeDocument: self._change_catalogue,
             wire.TableStatistics: self._table_statistics,
         }
         self.membership = Membership(self)
@@ -470,7 +472,7 @@ class Node:
         low = replica.items + message.prefix
         done(self.engine.approximate_size(low, low + b"\xff" * 8))
 
-    def _change_table(self, message: wire.ChangeTable, done: Done) -> None:
+    def _change_catalogue(self, message: wire.ChangeTable | ChangeDocument, done: Done) -> None:
         control = self.groups.control
         if control.core is not None and control.serving:
             self.catalogue.change(message, done)

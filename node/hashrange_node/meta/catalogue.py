@@ -17,6 +17,7 @@ import orjson
 from hashrange.model.table import TableSchema
 from hashrange.model.table_document import TableDocument
 from hashrange.wire.cluster import CatalogueUpdate, ClusterRecord, NodeRecord, Placement
+from hashrange.wire.documents import ChangeDocument, ControlDocuments, OnControlDocument
 from hashrange.wire.messages import ChangeTable, Done
 from hashrange_node.meta import records
 from hashrange_node.meta.changes import Changes
@@ -48,10 +49,13 @@ class Catalogue:
         self.schemas: dict[str, TableSchema] = {}
         self.placements: dict[int, Placement] = {}
         self.nodes: dict[int, NodeRecord] = {}
+        self.controls = ControlDocuments()
         self.cluster: ClusterRecord | None = None
         self._parts: dict[int, tuple[str, str | None, int, int]] = {}
         self._placed: dict[str, set[int]] = {}
         self.next_partition_id = 1
+        self.next_generation = 1
+        """Of the next change of a control document."""
         self.index = 0
         self.changes = Changes(self)
         self.on_control: list[Callable[[bool], None]] = []
@@ -59,6 +63,7 @@ class Catalogue:
         self._subscribers: list[Subscriber] = []
         self._placement_subscribers: list[PlacementSubscriber] = []
         self._node_subscribers: list[NodeSubscriber] = []
+        self._control_subscribers: list[OnControlDocument] = []
         self._entries_subscribers: list[EntriesSubscriber] = []
         group.listener = _ControlListener(self)
 
@@ -121,15 +126,22 @@ class Catalogue:
         """Be told of every applied change of a node record: (node, after)."""
         self._node_subscribers.append(subscriber)
 
+    def subscribe_controls(self, subscriber: OnControlDocument) -> None:
+        """Be told of every applied change of a control document: (kind, name, before, after)."""
+        self._control_subscribers.append(subscriber)
+
     def subscribe_entries(self, subscriber: EntriesSubscriber) -> None:
         """Be given every applied change as entries: (index before, index after, entries)."""
         self._entries_subscribers.append(subscriber)
 
     # ---- changing
 
-    def change(self, message: ChangeTable, done: Done) -> None:
-        """Compare-and-set one document. Answers with the new document, or `ConflictError`."""
-        self.changes.table(message, done)
+    def change(self, message: ChangeTable | ChangeDocument, done: Done) -> None:
+        """Compare-and-set a table's document, or a control document. Answers with the new one, or `ConflictError`."""
+        if isinstance(message, ChangeDocument):
+            self.changes.document(message, done)
+        else:
+            self.changes.table(message, done)
 
     def load(self) -> None:
         """Read what is applied, after the log has been replayed. Nobody is told."""
@@ -170,12 +182,19 @@ class Catalogue:
 
     def as_update(self) -> CatalogueUpdate:
         """Everything there is, for someone who has nothing."""
-        entries: records.Entries = [(records.NEXT_ID, str(self.next_partition_id).encode())]
+        entries: records.Entries = [
+            (records.NEXT_ID, str(self.next_partition_id).encode()),
+            (records.NEXT_GENERATION, str(self.next_generation).encode()),
+        ]
         if self.cluster is not None:
             entries.append((records.CLUSTER, records.dump(self.cluster)))
         entries += [(records.node_key(id_), records.dump(record)) for id_, record in self.nodes.items()]
         entries += [(records.placement_key(id_), records.dump(p)) for id_, p in self.placements.items()]
         entries += [(records.table_key(name), records.dump(d)) for name, d in self.documents.items()]
+        entries += [
+            (records.document_key(kind, name), records.dump(found))
+            for kind, name, found in self.controls.all()
+        ]
         return CatalogueUpdate(self.index, True, entries)
 
     def applied(self, effects: Effects, index: int) -> None:
@@ -202,10 +221,11 @@ class Catalogue:
     def _take(
         self, entries: Iterable[tuple[bytes, bytes | None]]
     ) -> list[tuple[Callable[..., None], tuple[Any, ...]]]:
-        """Put records in place; returns whom to tell of what: nodes first, then tables, then placements."""
+        """Put records in place; returns whom to tell of what: nodes first, then tables, then placements, then documents."""
         nodes: list[Any] = []
         tables: list[Any] = []
         placements: list[Any] = []
+        controls: list[Any] = []
         for key, value in entries:
             kind = key[:2]
             record = orjson.loads(value) if value is not None else None
@@ -231,9 +251,16 @@ class Catalogue:
                     nodes += [(s, (id_, record)) for s in self._node_subscribers]
             elif key == records.NEXT_ID:
                 self.next_partition_id = record or 1
+            elif kind == records.DOCUMENT:
+                found = records.document_of(key)
+                before = self.controls.put(*found, record)
+                if before != record:
+                    controls += [(s, (*found, before, record)) for s in self._control_subscribers]
+            elif key == records.NEXT_GENERATION:
+                self.next_generation = record or 1
             elif key == records.CLUSTER:
                 self.cluster = record
-        return nodes + tables + placements
+        return nodes + tables + placements + controls
 
     def _index_parts(self, name: str, before: TableDocument | None, after: TableDocument | None) -> None:
         for partition in partitions_of(before):

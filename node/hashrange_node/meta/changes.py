@@ -15,6 +15,7 @@ from hashrange.errors import unavailable
 from hashrange.model import table_state
 from hashrange.model.table_document import TableDocument, find_global_index
 from hashrange.wire.cluster import NodeRecord, Placement
+from hashrange.wire.documents import ChangeDocument, ControlDocument
 from hashrange.wire.messages import ChangeTable, ConflictError, Done
 from hashrange_node.meta import records
 from hashrange_node.meta.documents import owners, partitions_of, ranges_in
@@ -165,6 +166,25 @@ class Changes:
             return
         self._propose([(records.placement_key(partition), None)], None, done)
 
+    # ---- control documents
+
+    def document(self, message: ChangeDocument, done: Done) -> None:
+        """Compare-and-set one control document. Answers with the new one, None when it is removed."""
+        key = records.document_key(message.kind, message.name)
+        before: ControlDocument | None = self._planned(key)
+        if (before["generation"] if before is not None else None) != message.expected:
+            self._conflict(done)
+            return
+        generation = self._next(records.NEXT_GENERATION, self._catalogue.next_generation)
+        after: ControlDocument | None = None
+        if message.document is not None:
+            after = {"generation": generation, "document": message.document}
+        mutations: list[Mutation] = [
+            (key, records.dump(after) if after is not None else None),
+            (records.NEXT_GENERATION, str(generation + 1).encode()),
+        ]
+        self._propose(mutations, after, done)
+
     # ---- what is planned
 
     def newest_node(self, node: int) -> NodeRecord | None:
@@ -179,8 +199,12 @@ class Changes:
         return orjson.loads(stored) if stored is not None else None
 
     def _next_id(self) -> int:
-        held = self._catalogue.group.overlay.get(records.NEXT_ID)
-        return int(held[1]) if held is not None and held[1] is not None else self._catalogue.next_partition_id
+        return self._next(records.NEXT_ID, self._catalogue.next_partition_id)
+
+    def _next(self, key: bytes, applied: int) -> int:
+        """What a counter of the catalogue stands at, planned or applied."""
+        held = self._catalogue.group.overlay.get(key)
+        return int(held[1]) if held is not None and held[1] is not None else applied
 
     def _placements(self) -> dict[int, Placement]:
         """All placements as planned."""

@@ -4,6 +4,8 @@ Cn                 next partition id, decimal
 Ct<table name>     table document
 Cp<partition, 8B>  placement
 CN<node id, 8B>    node record
+Cd<kind>0<name>    control document (0 is a NUL), with its generation
+Cg                 next generation of a control document, decimal
 Cc                 cluster record
 Ci                 on nodes outside group 0: the index of group 0 up to which the copy is complete, decimal
 """
@@ -20,6 +22,8 @@ NEXT_ID = CATALOGUE_PREFIX + b"n"
 TABLE = CATALOGUE_PREFIX + b"t"
 PLACEMENT = CATALOGUE_PREFIX + b"p"
 NODE = CATALOGUE_PREFIX + b"N"
+DOCUMENT = CATALOGUE_PREFIX + b"d"
+NEXT_GENERATION = CATALOGUE_PREFIX + b"g"
 CLUSTER = CATALOGUE_PREFIX + b"c"
 COPIED = CATALOGUE_PREFIX + b"i"
 END = bytes((CATALOGUE_PREFIX[0] + 1,))
@@ -43,6 +47,17 @@ def placement_key(partition: int) -> bytes:
 def node_key(node: int) -> bytes:
     """Key of a node's record."""
     return NODE + node.to_bytes(8, "big")
+
+
+def document_key(kind: str, name: str) -> bytes:
+    """Key of a control document."""
+    return DOCUMENT + kind.encode() + b"\0" + name.encode()
+
+
+def document_of(key: bytes) -> tuple[str, str]:
+    """Kind and name of the control document in a key."""
+    kind, _, name = key[2:].partition(b"\0")
+    return kind.decode(), name.decode()
 
 
 def id_of(key: bytes) -> int:
