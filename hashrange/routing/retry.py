@@ -11,8 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from hashrange.errors import ApiError, internal, unavailable
-from hashrange.wire import cluster
-from hashrange.wire import documents
+from hashrange.wire import cluster, documents
 from hashrange.wire import messages as wire
 from hashrange.wire.faults import LeadershipLost, NotLeader, Overloaded, RoutingError, StaleRoute, Unreachable
 

@@ -36,7 +36,7 @@ class SettlingTransport:
         view.on_change.append(self._look)
 
     def send(self, message: Any, done: Done) -> None:
-        """Send; answers to changes of tables and control documents are given when the view has them, or a little later."""
+        """Send; answers to changes are given when the view has them, or a little later."""
         if message.__class__ in _SETTLING:
             held = _Held(self, message, done, self._view.index)
             self._inner.send(message, held.answered)

@@ -16,8 +16,8 @@ from hashrange.model.table import TableSchema
 from hashrange.runtime.clock import StampClock
 from hashrange.wire import messages as wire
 from hashrange.wire.cluster import CONTROL, Placement, RaftBatch
-from hashrange.wire.faults import NotLeader, StaleRoute
 from hashrange.wire.documents import ChangeDocument
+from hashrange.wire.faults import NotLeader, StaleRoute
 from hashrange.wire.messages import Done
 from hashrange_node.groups import Groups
 from hashrange_node.log.protocol import NodeLog

@@ -221,7 +221,7 @@ class Catalogue:
     def _take(
         self, entries: Iterable[tuple[bytes, bytes | None]]
     ) -> list[tuple[Callable[..., None], tuple[Any, ...]]]:
-        """Put records in place; returns whom to tell of what: nodes first, then tables, then placements, then documents."""
+        """Put records in place; returns whom to tell of what: nodes, tables, placements, control documents."""
         nodes: list[Any] = []
         tables: list[Any] = []
         placements: list[Any] = []
