@@ -18,10 +18,11 @@ from typing import Any, Protocol
 import orjson
 
 from hashrange.errors import ApiError
-from hashrange.wire import cluster, control_codec, data_codec, hot
+from hashrange.wire import cluster, control_codec, data_codec, hot, transact_codec
 from hashrange.wire import messages as wire
 from hashrange.wire.fields import Decoder, Encoder, FrameError
 from hashrange.wire.pb import rpc_pb2 as rpc
+from hashrange.wire.transactions import TransactOutcome, TransactVersions
 
 __all__ = ["Codec", "FrameError", "RaftCodec"]
 
@@ -34,6 +35,8 @@ _NUMBER = bytes((rpc.ANSWER_NUMBER,))
 _FAILURE = bytes((rpc.ANSWER_FAILURE,))
 _JSON = bytes((rpc.ANSWER_JSON,))
 _TOTALS = bytes((rpc.ANSWER_TABLE_TOTALS,))
+_OUTCOME = bytes((rpc.ANSWER_TRANSACT_OUTCOME,))
+_VERSIONS = bytes((rpc.ANSWER_TRANSACT_VERSIONS,))
 _NUMBER_END = 1 << 64
 
 
@@ -61,9 +64,13 @@ class Codec:
     """All messages and answers of the cluster. Holds no state: one for all connections of a process."""
 
     def __init__(self, raft: RaftCodec | None = None) -> None:
-        numbers = {**data_codec.NUMBERS, **control_codec.NUMBERS}
-        encoders: dict[int, Encoder] = {**data_codec.ENCODERS, **control_codec.ENCODERS}
-        self._decoders: dict[int, Decoder] = {**data_codec.DECODERS, **control_codec.DECODERS}
+        numbers: dict[type, int] = {}
+        encoders: dict[int, Encoder] = {}
+        self._decoders: dict[int, Decoder] = {}
+        for part in (data_codec, transact_codec, control_codec):
+            numbers |= part.NUMBERS
+            encoders |= part.ENCODERS
+            self._decoders |= part.DECODERS
         if raft is not None:
             numbers[cluster.RaftBatch] = rpc.RAFT_BATCH
             numbers[cluster.SnapshotChunk] = rpc.SNAPSHOT_CHUNK
@@ -126,6 +133,10 @@ class Codec:
             return hot.encode_write_result(answer)
         if kind is wire.RangeResult:
             return _RANGE_RESULT + data_codec.encode_range_result(answer)
+        if kind is TransactOutcome:
+            return _OUTCOME + transact_codec.encode_outcome(answer)
+        if kind is TransactVersions:
+            return _VERSIONS + transact_codec.encode_versions(answer)
         if isinstance(answer, ApiError):
             return _FAILURE + data_codec.encode_failure(answer)
         if message.__class__ is wire.TableStatistics:
@@ -153,6 +164,10 @@ class Codec:
 def _decode_other_reply(number: int, data: bytes) -> Any:
     if number == rpc.ANSWER_RANGE_RESULT:
         return data_codec.decode_range_result(data)
+    if number == rpc.ANSWER_TRANSACT_OUTCOME:
+        return transact_codec.decode_outcome(data)
+    if number == rpc.ANSWER_TRANSACT_VERSIONS:
+        return transact_codec.decode_versions(data)
     if number == rpc.ANSWER_FAILURE:
         return data_codec.decode_failure(data)
     if number == rpc.ANSWER_NUMBER:

@@ -10,7 +10,7 @@ from typing import Any
 
 import orjson
 
-from hashrange.wire import cluster
+from hashrange.wire import capacity, cluster, documents
 from hashrange.wire import messages as wire
 from hashrange.wire.fields import Decoder, Encoder, Plain, parsed
 from hashrange.wire.pb import control_pb2 as pb
@@ -18,6 +18,7 @@ from hashrange.wire.pb import rpc_pb2 as rpc
 
 PLAIN: dict[int, Plain] = {
     rpc.TABLE_STATISTICS: Plain(wire.TableStatistics, pb.TableStatistics),
+    rpc.CHANGE_DOCUMENT: Plain(documents.ChangeDocument, pb.ChangeDocument),
     rpc.WHEN_SETTLED: Plain(wire.WhenSettled, pb.WhenSettled),
     rpc.REGISTER_NODE: Plain(cluster.RegisterNode, pb.RegisterNode),
     rpc.WORK_DONE: Plain(cluster.WorkDone, pb.WorkDone),
@@ -31,6 +32,11 @@ PLAIN: dict[int, Plain] = {
     rpc.BOOTSTRAP: Plain(cluster.Bootstrap, pb.Bootstrap),
     rpc.SCRUB_REPORT: Plain(cluster.ScrubReport, pb.ScrubReport),
     rpc.REPLICA_DAMAGED: Plain(cluster.ReplicaDamaged, pb.ReplicaDamaged),
+    rpc.CAPACITY_REPORT: Plain(
+        capacity.CapacityReport,
+        pb.CapacityReport,
+        {"needs": Plain(capacity.CapacityNeed, pb.CapacityNeed)},
+    ),
 }
 
 _REPORT_SCALARS = (

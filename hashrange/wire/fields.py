@@ -2,7 +2,7 @@
 
 A `Plain` codec is made from a class and the generated message of the same fields. How a field travels follows from
 the .proto alone: a scalar as it is, `optional` for one that may be None, `repeated` for a list, and `<name>_json`
-for a field `<name>` that holds a JSON document.
+for a field `<name>` that holds a JSON document. A list of messages is told the codec of its elements.
 
     plain = Plain(cluster.WorkDone, pb.WorkDone)
     data = plain.encode(message)
@@ -71,9 +71,10 @@ def parsed(message_type: Any, data: bytes) -> Any:
 class Plain:
     """Codec of a class whose attributes are the fields of a protobuf message."""
 
-    def __init__(self, made: type, message_type: Any) -> None:
-        """`made` is called with all fields as keyword arguments."""
+    def __init__(self, made: type, message_type: Any, parts: dict[str, Plain] | None = None) -> None:
+        """`made` is called with all fields as keyword arguments. `parts`: the codecs of repeated messages."""
         self.made = made
+        self._parts = parts or {}
         self._parse = message_type
         self._make = message_type
         self._scalars: list[str] = []
@@ -83,6 +84,8 @@ class Plain:
         for field in message_type.DESCRIPTOR.fields:
             if field.name.endswith(JSON_SUFFIX):
                 self._json.append((field.name, field.name.removesuffix(JSON_SUFFIX), field.has_presence))
+            elif field.name in self._parts:
+                continue
             elif field.message_type is not None:
                 raise TypeError(f"{message_type.DESCRIPTOR.name}.{field.name} is a message of its own")
             elif field.is_repeated:
@@ -117,6 +120,10 @@ class Plain:
             value = getattr(message, attribute)
             if value is not None or not optional:
                 setattr(part, name, orjson.dumps(value))
+        for name, plain in self._parts.items():
+            add = getattr(part, name).add
+            for value in getattr(message, name):
+                plain.fill(add(), value)
 
     def decode(self, data: bytes) -> Any:
         """The message of its bytes; FrameError for bytes that are none."""
@@ -132,6 +139,8 @@ class Plain:
         for name, attribute, optional in self._json:
             absent = optional and not part.HasField(name)
             found[attribute] = None if absent else orjson.loads(getattr(part, name))
+        for name, plain in self._parts.items():
+            found[name] = [plain.made(**plain.fields(each)) for each in getattr(part, name)]
         return found
 
 

@@ -3,7 +3,7 @@
 Their numeric fields are of fixed width in the .proto, so a struct format that has the field tags as constants
 writes them in one step, and reads them in one step from whoever writes the same order. Bytes laid out otherwise are
 not wrong: the readers here return None for them, and the codec reads them with the generated classes. Measured
-against the generated classes in proto/README.md.
+against the generated classes in proto/README.md. Those of transactions are in `hashrange.wire.transact_codec`.
 
 All functions include the leading byte that says what follows (`MessageType` or `AnswerType` of proto/rpc.proto).
 """
@@ -89,6 +89,12 @@ def encode_write_item(message: wire.WriteItem) -> bytes | None:
         length_prefix(len(key)),
         key,
     ]  # fmt: skip
+    append_contents(parts, message)
+    return b"".join(parts)
+
+
+def append_contents(parts: list[bytes], message: wire.WriteItem) -> None:
+    """Add the fields of a WriteItem that come behind its key."""
     item = message.item_json
     if item:
         parts += (_ITEM_TAG, length_prefix(len(item)), item)
@@ -101,7 +107,6 @@ def encode_write_item(message: wire.WriteItem) -> bytes | None:
     if message.update is not None:
         program = encode_program(message.update)
         parts += (_UPDATE_TAG, length_prefix(len(program)), program)
-    return b"".join(parts)
 
 
 def decode_write_item(data: bytes) -> wire.WriteItem | None:
@@ -117,27 +122,35 @@ def decode_write_item(data: bytes) -> wire.WriteItem | None:
     if numbers & 0x80FF80FF != 0x200018 or flag & 0xFEFF != 0x28:
         return None
     try:
-        key, at = _bytes_at(data, _WRITE_SIZE)
+        key, at = bytes_at(data, _WRITE_SIZE)
         message = wire.WriteItem(partition, epoch, numbers >> 8 & 127, key)
         message.returns = numbers >> 24
         message.want_old_on_failure = flag == 0x128
         message.item_size = item_size
         message.request_id = (session, sequence)
-        if at < end and data[at] == _ITEM:
-            message.item_json, at = _bytes_at(data, at + 1)
-        while at < end:
-            tag = data[at]
-            if tag & 7 != 2:  # a field without a length: none of those that follow here
-                return None
-            part, at = _bytes_at(data, at + 1)
-            if not _set_part(message, tag, part):
-                return None
+        return message if read_contents(message, data, at, end) else None
     except IndexError:
         return None
-    return message if at == end else None
 
 
-def _bytes_at(data: bytes, at: int) -> tuple[bytes, int]:
+def read_contents(message: wire.WriteItem, data: bytes, at: int, end: int) -> bool:
+    """Take what `append_contents` has written from `at` to `end`; False if it is laid out in another way.
+
+    IndexError when the bytes end before a field does.
+    """
+    if at < end and data[at] == _ITEM:
+        message.item_json, at = bytes_at(data, at + 1)
+    while at < end:
+        tag = data[at]
+        if tag & 7 != 2:  # a field without a length: none of those that follow here
+            return False
+        part, at = bytes_at(data, at + 1)
+        if not _set_part(message, tag, part):
+            return False
+    return at == end
+
+
+def bytes_at(data: bytes, at: int) -> tuple[bytes, int]:
     """Bytes behind their length, and the offset after them, which may be beyond the end."""
     size = data[at]
     if size < 128:

@@ -21,6 +21,7 @@ from hashrange.wire import messages as wire
 from hashrange.wire.cluster import RaftBatch
 from hashrange.wire.codec import Codec
 from hashrange.wire.pb import node_pb2, raft_pb2
+from hashrange.wire.transactions import TransactOutcome, TransactWrite
 from tests.bench.transport import RECORD, RESULT, read_item, write_item
 
 RUNS, RUN_LENGTH = 60, 1_000
@@ -89,6 +90,31 @@ def raft_ways(message: Any) -> tuple[Way, Way, Way]:
     return ours, (by_class, from_class), (by_msgpack, from_msgpack)
 
 
+def transaction_ways(write: wire.WriteItem) -> dict[str, tuple[Way, Way | None, Way]]:
+    """A transaction of two puts and its outcome."""
+    message = TransactWrite(12, 3, b"t" * 16, [write, write], b"d" * 16)
+    outcome = TransactOutcome(1, [RESULT, RESULT], 1 << 56)
+
+    def message_by_msgpack() -> bytes:
+        actions = [[getattr(each, name) for name in _WRITE_FIELDS] for each in message.actions]
+        return bytes(_pack((12, 3, message.txid, actions, message.digest)))
+
+    def outcome_by_msgpack() -> bytes:
+        sizes = [(result.old_size, result.new_size, None, None) for result in (RESULT, RESULT)]
+        return bytes(_pack((outcome.verdict, sizes, outcome.stamp)))
+
+    return {
+        "TransactWrite, 2 puts": (
+            (lambda: CODEC.encode_request(message), CODEC.decode_request), None,
+            (message_by_msgpack, msgpack.unpackb),
+        ),
+        "TransactOutcome of 2": (
+            (lambda: CODEC.encode_reply(message, outcome), CODEC.decode_reply), None,
+            (outcome_by_msgpack, msgpack.unpackb),
+        ),
+    }  # fmt: skip
+
+
 def ways() -> dict[str, tuple[Way, Way | None, Way]]:
     """Of each message: here, generated classes, msgpack."""
     read, write = read_item(), write_item()
@@ -129,6 +155,7 @@ def ways() -> dict[str, tuple[Way, Way | None, Way]]:
             (result_by_class, data_codec.decode_write_result),
             slots_by_msgpack(RESULT, lambda: wire.WriteResult(0, 0), wire.WriteResult.__slots__),
         ),
+        **transaction_ways(write),
         "Append, 1 entry": raft_ways(append(1)),
         "Append, 32 entries": raft_ways(append(32)),
         "AppendReply": raft_ways(raft.AppendReply(1, 2, 7, 100_000, 444)),
@@ -138,9 +165,9 @@ def ways() -> dict[str, tuple[Way, Way | None, Way]]:
 
 def main() -> None:
     """One line for each message."""
-    print(f"{'':20} {'here':18} {'generated':18} msgpack")
+    print(f"{'':22} {'here':18} {'generated':18} msgpack")
     for name, columns in ways().items():
-        print(f"{name:20} {' '.join(map(cell, columns))}", flush=True)
+        print(f"{name:22} {' '.join(map(cell, columns))}", flush=True)
 
 
 if __name__ == "__main__":

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hashrange.wire import cluster, control_codec
+from hashrange.wire import capacity, cluster, control_codec
 from hashrange.wire import messages as wire
 from hashrange.wire.codec import Codec, FrameError
 from hashrange.wire.pb import rpc_pb2 as rpc
@@ -83,6 +83,15 @@ def test_changes_of_tables_come_back(
     ]
 
 
+amounts = st.integers(-(2**63), 2**63 - 1)
+needs = st.builds(capacity.CapacityNeed, texts, texts, ids, ids, amounts, amounts, ids, ids)
+
+
+@given(st.builds(capacity.CapacityReport, texts, ids, st.lists(needs, max_size=3)))
+def test_reports_of_capacity_come_back(report: capacity.CapacityReport) -> None:
+    assert codec.decode_request(codec.encode_request(report)) == report
+
+
 @pytest.mark.parametrize("made", [wire.TableStatistics, wire.WhenSettled])
 def test_questions_about_tables_come_back(made: Any) -> None:
     found = codec.decode_request(codec.encode_request(made("täble")))
@@ -105,7 +114,7 @@ def test_what_only_nodes_understand_is_no_message_for_others() -> None:
         codec.decode_cast(bytes((rpc.RAFT_BATCH,)))
 
 
-@given(st.integers(32, 48), st.binary(max_size=40))
+@given(st.sampled_from(sorted(control_codec.NUMBERS.values())), st.binary(max_size=40))
 def test_garbage_is_refused_or_read_as_something(kind: int, data: bytes) -> None:
     try:
         codec.decode_request(bytes((kind,)) + data)

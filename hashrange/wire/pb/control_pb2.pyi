@@ -25,6 +25,18 @@ class ChangeTable(_message.Message):
     partition_ids: _containers.RepeatedScalarFieldContainer[int]
     def __init__(self, name: _Optional[str] = ..., expected: _Optional[_Union[ChangeTable.Version, _Mapping]] = ..., document_json: _Optional[bytes] = ..., partition_ids: _Optional[_Iterable[int]] = ...) -> None: ...
 
+class ChangeDocument(_message.Message):
+    __slots__ = ("kind", "name", "expected", "document_json")
+    KIND_FIELD_NUMBER: _ClassVar[int]
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    EXPECTED_FIELD_NUMBER: _ClassVar[int]
+    DOCUMENT_JSON_FIELD_NUMBER: _ClassVar[int]
+    kind: str
+    name: str
+    expected: int
+    document_json: bytes
+    def __init__(self, kind: _Optional[str] = ..., name: _Optional[str] = ..., expected: _Optional[int] = ..., document_json: _Optional[bytes] = ...) -> None: ...
+
 class TableStatistics(_message.Message):
     __slots__ = ("name",)
     NAME_FIELD_NUMBER: _ClassVar[int]
@@ -268,3 +280,33 @@ class Bootstrap(_message.Message):
     commit: bool
     record_json: bytes
     def __init__(self, cluster: _Optional[str] = ..., members: _Optional[_Iterable[int]] = ..., commit: _Optional[bool] = ..., record_json: _Optional[bytes] = ...) -> None: ...
+
+class CapacityNeed(_message.Message):
+    __slots__ = ("table", "index", "read_used", "write_used", "read_left", "write_left", "read_refused", "write_refused")
+    TABLE_FIELD_NUMBER: _ClassVar[int]
+    INDEX_FIELD_NUMBER: _ClassVar[int]
+    READ_USED_FIELD_NUMBER: _ClassVar[int]
+    WRITE_USED_FIELD_NUMBER: _ClassVar[int]
+    READ_LEFT_FIELD_NUMBER: _ClassVar[int]
+    WRITE_LEFT_FIELD_NUMBER: _ClassVar[int]
+    READ_REFUSED_FIELD_NUMBER: _ClassVar[int]
+    WRITE_REFUSED_FIELD_NUMBER: _ClassVar[int]
+    table: str
+    index: str
+    read_used: int
+    write_used: int
+    read_left: int
+    write_left: int
+    read_refused: int
+    write_refused: int
+    def __init__(self, table: _Optional[str] = ..., index: _Optional[str] = ..., read_used: _Optional[int] = ..., write_used: _Optional[int] = ..., read_left: _Optional[int] = ..., write_left: _Optional[int] = ..., read_refused: _Optional[int] = ..., write_refused: _Optional[int] = ...) -> None: ...
+
+class CapacityReport(_message.Message):
+    __slots__ = ("router", "number", "needs")
+    ROUTER_FIELD_NUMBER: _ClassVar[int]
+    NUMBER_FIELD_NUMBER: _ClassVar[int]
+    NEEDS_FIELD_NUMBER: _ClassVar[int]
+    router: str
+    number: int
+    needs: _containers.RepeatedCompositeFieldContainer[CapacityNeed]
+    def __init__(self, router: _Optional[str] = ..., number: _Optional[int] = ..., needs: _Optional[_Iterable[_Union[CapacityNeed, _Mapping]]] = ...) -> None: ...

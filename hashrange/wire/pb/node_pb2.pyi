@@ -35,10 +35,12 @@ class WriteItem(_message.Message):
         KIND_PUT: _ClassVar[WriteItem.Kind]
         KIND_DELETE: _ClassVar[WriteItem.Kind]
         KIND_UPDATE: _ClassVar[WriteItem.Kind]
+        KIND_CHECK: _ClassVar[WriteItem.Kind]
     KIND_UNSPECIFIED: WriteItem.Kind
     KIND_PUT: WriteItem.Kind
     KIND_DELETE: WriteItem.Kind
     KIND_UPDATE: WriteItem.Kind
+    KIND_CHECK: WriteItem.Kind
     class Returns(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
         __slots__ = ()
         RETURNS_NONE: _ClassVar[WriteItem.Returns]
@@ -198,3 +200,107 @@ class Failure(_message.Message):
     fields_json: bytes
     conflict: bool
     def __init__(self, type_name: _Optional[str] = ..., message: _Optional[str] = ..., status: _Optional[int] = ..., namespace: _Optional[str] = ..., message_key: _Optional[str] = ..., fields_json: _Optional[bytes] = ..., conflict: _Optional[bool] = ...) -> None: ...
+
+class TransactWrite(_message.Message):
+    __slots__ = ("partition", "epoch", "txid", "digest", "actions")
+    PARTITION_FIELD_NUMBER: _ClassVar[int]
+    EPOCH_FIELD_NUMBER: _ClassVar[int]
+    TXID_FIELD_NUMBER: _ClassVar[int]
+    DIGEST_FIELD_NUMBER: _ClassVar[int]
+    ACTIONS_FIELD_NUMBER: _ClassVar[int]
+    partition: int
+    epoch: int
+    txid: bytes
+    digest: bytes
+    actions: _containers.RepeatedCompositeFieldContainer[WriteItem]
+    def __init__(self, partition: _Optional[int] = ..., epoch: _Optional[int] = ..., txid: _Optional[bytes] = ..., digest: _Optional[bytes] = ..., actions: _Optional[_Iterable[_Union[WriteItem, _Mapping]]] = ...) -> None: ...
+
+class TransactPrepare(_message.Message):
+    __slots__ = ("partition", "epoch", "txid", "stamp", "marker", "actions")
+    PARTITION_FIELD_NUMBER: _ClassVar[int]
+    EPOCH_FIELD_NUMBER: _ClassVar[int]
+    TXID_FIELD_NUMBER: _ClassVar[int]
+    STAMP_FIELD_NUMBER: _ClassVar[int]
+    MARKER_FIELD_NUMBER: _ClassVar[int]
+    ACTIONS_FIELD_NUMBER: _ClassVar[int]
+    partition: int
+    epoch: int
+    txid: bytes
+    stamp: int
+    marker: bytes
+    actions: _containers.RepeatedCompositeFieldContainer[WriteItem]
+    def __init__(self, partition: _Optional[int] = ..., epoch: _Optional[int] = ..., txid: _Optional[bytes] = ..., stamp: _Optional[int] = ..., marker: _Optional[bytes] = ..., actions: _Optional[_Iterable[_Union[WriteItem, _Mapping]]] = ...) -> None: ...
+
+class TransactFinish(_message.Message):
+    __slots__ = ("partition", "epoch", "txid", "commit", "hashes")
+    PARTITION_FIELD_NUMBER: _ClassVar[int]
+    EPOCH_FIELD_NUMBER: _ClassVar[int]
+    TXID_FIELD_NUMBER: _ClassVar[int]
+    COMMIT_FIELD_NUMBER: _ClassVar[int]
+    HASHES_FIELD_NUMBER: _ClassVar[int]
+    partition: int
+    epoch: int
+    txid: bytes
+    commit: bool
+    hashes: _containers.RepeatedScalarFieldContainer[int]
+    def __init__(self, partition: _Optional[int] = ..., epoch: _Optional[int] = ..., txid: _Optional[bytes] = ..., commit: _Optional[bool] = ..., hashes: _Optional[_Iterable[int]] = ...) -> None: ...
+
+class TransactRead(_message.Message):
+    __slots__ = ("partition", "epoch", "keys")
+    PARTITION_FIELD_NUMBER: _ClassVar[int]
+    EPOCH_FIELD_NUMBER: _ClassVar[int]
+    KEYS_FIELD_NUMBER: _ClassVar[int]
+    partition: int
+    epoch: int
+    keys: _containers.RepeatedScalarFieldContainer[bytes]
+    def __init__(self, partition: _Optional[int] = ..., epoch: _Optional[int] = ..., keys: _Optional[_Iterable[bytes]] = ...) -> None: ...
+
+class TransactOutcome(_message.Message):
+    __slots__ = ("verdict", "stamp", "results")
+    class Verdict(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+        __slots__ = ()
+        VERDICT_UNSPECIFIED: _ClassVar[TransactOutcome.Verdict]
+        VERDICT_DONE: _ClassVar[TransactOutcome.Verdict]
+        VERDICT_REPEATED: _ClassVar[TransactOutcome.Verdict]
+        VERDICT_REFUSED: _ClassVar[TransactOutcome.Verdict]
+        VERDICT_LATE: _ClassVar[TransactOutcome.Verdict]
+        VERDICT_AHEAD: _ClassVar[TransactOutcome.Verdict]
+        VERDICT_MISMATCH: _ClassVar[TransactOutcome.Verdict]
+    VERDICT_UNSPECIFIED: TransactOutcome.Verdict
+    VERDICT_DONE: TransactOutcome.Verdict
+    VERDICT_REPEATED: TransactOutcome.Verdict
+    VERDICT_REFUSED: TransactOutcome.Verdict
+    VERDICT_LATE: TransactOutcome.Verdict
+    VERDICT_AHEAD: TransactOutcome.Verdict
+    VERDICT_MISMATCH: TransactOutcome.Verdict
+    class Result(_message.Message):
+        __slots__ = ("written", "refused")
+        WRITTEN_FIELD_NUMBER: _ClassVar[int]
+        REFUSED_FIELD_NUMBER: _ClassVar[int]
+        written: WriteResult
+        refused: Failure
+        def __init__(self, written: _Optional[_Union[WriteResult, _Mapping]] = ..., refused: _Optional[_Union[Failure, _Mapping]] = ...) -> None: ...
+    VERDICT_FIELD_NUMBER: _ClassVar[int]
+    STAMP_FIELD_NUMBER: _ClassVar[int]
+    RESULTS_FIELD_NUMBER: _ClassVar[int]
+    verdict: TransactOutcome.Verdict
+    stamp: int
+    results: _containers.RepeatedCompositeFieldContainer[TransactOutcome.Result]
+    def __init__(self, verdict: _Optional[_Union[TransactOutcome.Verdict, str]] = ..., stamp: _Optional[int] = ..., results: _Optional[_Iterable[_Union[TransactOutcome.Result, _Mapping]]] = ...) -> None: ...
+
+class TransactVersions(_message.Message):
+    __slots__ = ("partition", "deletes", "versions")
+    class Version(_message.Message):
+        __slots__ = ("record", "locked")
+        RECORD_FIELD_NUMBER: _ClassVar[int]
+        LOCKED_FIELD_NUMBER: _ClassVar[int]
+        record: bytes
+        locked: bool
+        def __init__(self, record: _Optional[bytes] = ..., locked: _Optional[bool] = ...) -> None: ...
+    PARTITION_FIELD_NUMBER: _ClassVar[int]
+    DELETES_FIELD_NUMBER: _ClassVar[int]
+    VERSIONS_FIELD_NUMBER: _ClassVar[int]
+    partition: int
+    deletes: int
+    versions: _containers.RepeatedCompositeFieldContainer[TransactVersions.Version]
+    def __init__(self, partition: _Optional[int] = ..., deletes: _Optional[int] = ..., versions: _Optional[_Iterable[_Union[TransactVersions.Version, _Mapping]]] = ...) -> None: ...

@@ -24,6 +24,10 @@ class MessageType(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     READ_RANGE: _ClassVar[MessageType]
     WRITE_ENTRIES: _ClassVar[MessageType]
     COLLECTION_SIZE: _ClassVar[MessageType]
+    TRANSACT_WRITE: _ClassVar[MessageType]
+    TRANSACT_PREPARE: _ClassVar[MessageType]
+    TRANSACT_FINISH: _ClassVar[MessageType]
+    TRANSACT_READ: _ClassVar[MessageType]
     RAFT_BATCH: _ClassVar[MessageType]
     SNAPSHOT_CHUNK: _ClassVar[MessageType]
     CHANGE_TABLE: _ClassVar[MessageType]
@@ -43,6 +47,8 @@ class MessageType(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     BOOTSTRAP: _ClassVar[MessageType]
     SCRUB_REPORT: _ClassVar[MessageType]
     REPLICA_DAMAGED: _ClassVar[MessageType]
+    CAPACITY_REPORT: _ClassVar[MessageType]
+    CHANGE_DOCUMENT: _ClassVar[MessageType]
 
 class AnswerType(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     __slots__ = ()
@@ -55,6 +61,8 @@ class AnswerType(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     ANSWER_FAILURE: _ClassVar[AnswerType]
     ANSWER_JSON: _ClassVar[AnswerType]
     ANSWER_TABLE_TOTALS: _ClassVar[AnswerType]
+    ANSWER_TRANSACT_OUTCOME: _ClassVar[AnswerType]
+    ANSWER_TRANSACT_VERSIONS: _ClassVar[AnswerType]
 FRAME_UNSPECIFIED: FrameKind
 FRAME_HELLO: FrameKind
 FRAME_REFUSED: FrameKind
@@ -69,6 +77,10 @@ WRITE_ITEM: MessageType
 READ_RANGE: MessageType
 WRITE_ENTRIES: MessageType
 COLLECTION_SIZE: MessageType
+TRANSACT_WRITE: MessageType
+TRANSACT_PREPARE: MessageType
+TRANSACT_FINISH: MessageType
+TRANSACT_READ: MessageType
 RAFT_BATCH: MessageType
 SNAPSHOT_CHUNK: MessageType
 CHANGE_TABLE: MessageType
@@ -88,6 +100,8 @@ CATALOGUE_UPDATE: MessageType
 BOOTSTRAP: MessageType
 SCRUB_REPORT: MessageType
 REPLICA_DAMAGED: MessageType
+CAPACITY_REPORT: MessageType
+CHANGE_DOCUMENT: MessageType
 ANSWER_UNSPECIFIED: AnswerType
 ANSWER_NOTHING: AnswerType
 ANSWER_RECORD: AnswerType
@@ -97,6 +111,8 @@ ANSWER_NUMBER: AnswerType
 ANSWER_FAILURE: AnswerType
 ANSWER_JSON: AnswerType
 ANSWER_TABLE_TOTALS: AnswerType
+ANSWER_TRANSACT_OUTCOME: AnswerType
+ANSWER_TRANSACT_VERSIONS: AnswerType
 
 class Hello(_message.Message):
     __slots__ = ("protocol", "cluster", "kind", "id", "incarnation", "process", "az", "expected")
