@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
-from hashrange.errors import resource_not_found
+from hashrange.errors import ApiError, resource_not_found
 from hashrange.model.table import Partition, TableSchema
 from hashrange.model.table_arn import resolve_table_name
 from hashrange.model.table_document import CREATING, DELETING, TableDocument
@@ -43,6 +43,10 @@ class Admission(Protocol):
         """A write has consumed so much of the table, local indexes included, and of each index (see `WriteResult`)."""
         ...
 
+    def note(self, table: str, error: ApiError) -> None:
+        """Count a request that was refused, here or by a node, if it was for want of capacity."""
+        ...
+
 
 ANY_EPOCH = 0
 """The epoch of messages of a router: none in particular. Its partition ids say all that a node must know."""
@@ -63,7 +67,7 @@ class RouterContext:
         self.tables: dict[str, TableSchema] = {}
         self.documents: dict[str, TableDocument] = {}
         self.admission: Admission | None = None
-        """None while capacity is not enforced."""
+        """None where nobody counts what is consumed."""
         self.next_partition_id: Callable[[], int] = lambda: 1
         self.locate: Callable[[Partition, bytes], Partition] = lambda partition, position: partition
         """What a split has put in the place of a partition, at a key: known earlier than the table's document."""

@@ -1,0 +1,104 @@
+"""A token bucket for capacity: pays out at a rate, saves up to a limit, and may go into debt. Pure.
+
+What a request costs is known only when it has been carried out. So a request is let in while the balance is above
+zero, and what it consumed is charged afterwards; whoever comes next waits until the debt is paid off. Over any time
+no more is admitted than the capacity, plus what the rate gives, plus one request (plus those under way at once).
+
+    bucket = TokenBucket(rate=10.0, capacity=3000.0, balance=10.0, now_s=clock.monotonic())
+    if bucket.admits(clock.monotonic()): ...
+    bucket.charge(2, clock.monotonic())
+
+Amounts are half capacity units. A bucket may also live on grants: somebody who knows the whole says what this one
+may consume, and for how long that holds (`grant`).
+"""
+
+from __future__ import annotations
+
+from math import inf
+
+SHARE_S = 1.0
+"""How much of its rate a bucket saves when it has no grant in force: so many seconds' worth."""
+
+EXPIRED_S = 1e300
+"""The end of a grant that has run out already: later than any clock, yet not `inf`, which means no grant at all."""
+
+
+class TokenBucket:
+    """One budget. `charged` counts what was consumed since `take_charged`."""
+
+    __slots__ = ("_at_s", "_until_s", "balance", "capacity", "charged", "rate")
+
+    def __init__(self, rate: float, capacity: float, balance: float, now_s: float) -> None:
+        self.rate = rate
+        self.capacity = capacity
+        self.balance = balance
+        self.charged = 0
+        self._at_s = now_s
+        self._until_s = inf
+
+    def admits(self, now_s: float) -> bool:
+        """Whether a request may be carried out now; takes nothing."""
+        if self.balance > 0.0:  # without a look at the clock: it can only have become more
+            return True
+        self.settle(now_s)
+        return self.balance > 0.0
+
+    def charge(self, units_half: int, now_s: float) -> None:
+        """So much was consumed. Negative gives back what was charged too much."""
+        if now_s > self._until_s:
+            self._expire()
+        balance = self.balance + (now_s - self._at_s) * self.rate
+        if balance > self.capacity:
+            balance = self.capacity
+        self.balance = balance - units_half
+        self._at_s = now_s
+        self.charged += units_half
+
+    def settle(self, now_s: float) -> None:
+        """Bring the balance up to date."""
+        if now_s > self._until_s:
+            self._expire()
+        balance = self.balance + (now_s - self._at_s) * self.rate
+        self.balance = balance if balance < self.capacity else self.capacity
+        self._at_s = now_s
+
+    def take_charged(self) -> int:
+        """What was charged since the last call: to be reported to whoever makes the grants."""
+        charged, self.charged = self.charged, 0
+        return charged
+
+    @property
+    def granted(self) -> bool:
+        """Whether it lives on a grant, be it in force or not."""
+        return self._until_s != inf
+
+    def grant(self, tokens_half: float, rate: float, valid_until_s: float, now_s: float) -> None:
+        """Replace balance and rate: `tokens_half` may be consumed, counted from the last `take_charged` on.
+
+        What was charged since then counts against the grant: it was under way meanwhile. While the grant is in
+        force the balance grows at `rate` up to what was granted, or a second's worth. Afterwards the rate goes on,
+        but what is left of the tokens is forfeited, down to a second's worth: without word from the one who knows
+        the whole, nobody lives on savings.
+        """
+        self.rate = rate
+        self.capacity = max(tokens_half, rate * SHARE_S)
+        self.balance = tokens_half - self.charged
+        self._at_s = now_s
+        self._until_s = valid_until_s
+
+    def resize(self, rate: float, capacity: float, now_s: float) -> None:
+        """Another rate and capacity from now on; savings and debts are kept. Ends any grant."""
+        self.settle(now_s)
+        self.rate = rate
+        self.capacity = capacity
+        self.balance = min(self.balance, capacity)
+        self._until_s = inf
+
+    def _expire(self) -> None:
+        """The grant has run out."""
+        until = self._until_s
+        balance = self.balance + max(0.0, until - self._at_s) * self.rate
+        self.capacity, capacity = self.rate * SHARE_S, self.capacity
+        self.balance = min(balance, capacity, self.capacity)
+        self._at_s = max(self._at_s, until)
+        self._until_s = EXPIRED_S
