@@ -1,7 +1,8 @@
 """One API call in progress: an operation written as a generator, driven by the answers to its messages.
 
 An operation takes the validated request and yields messages for the nodes (one, a list for a fan-out, or `Each`);
-it is resumed with the answer (or the list of answers) and returns the body of the reply. It knows nothing
+it is resumed with the answer (or the list of answers) and returns the body of the reply. What nobody waits for it
+yields as `Behind`, and goes on at once. It knows nothing
 of HTTP, of the event loop or of where a node is. When a transport answers at once, as the embedded one does
 for reads, the whole call runs within the tick it arrived in, with no task and no future.
 """
@@ -12,14 +13,30 @@ from collections.abc import Callable, Generator
 from typing import Any
 
 from hashrange.errors import ApiError
+from hashrange.model.table_units import CapacityTally
 from hashrange.wire.messages import Message, Transport
-
-Operation = Generator[Message | list[Message], Any, bytes]
 
 
 class Each(list[Message]):
     """A fan-out whose messages may fail one by one: the answers hold an ApiError where one did."""
 
+
+class Behind:
+    """Steps that run by themselves, behind the call that yields this; it is resumed at once, with None.
+
+    `steps` yields messages as an operation does. `failed` is told the error that ended it, if one did.
+    """
+
+    __slots__ = ("failed", "steps")
+
+    def __init__(
+        self, steps: Generator[Any, Any, Any], failed: Callable[[Exception], None] = lambda error: None
+    ) -> None:
+        self.steps = steps
+        self.failed = failed
+
+
+Operation = Generator[Message | list[Message] | Behind, Any, bytes]
 
 _SEVERAL = frozenset((list, Each))
 
@@ -27,7 +44,9 @@ _SEVERAL = frozenset((list, Each))
 class Call:
     """The state of one call: what drives it, and what is told to the metrics at its end.
 
-    Units are half units, so that they stay integers. `finish(call, body or error)` is called exactly once.
+    Units are half units, so that they stay integers, and count for `table`; a call that fails may have consumed some
+    too. `tallies` has (tally, whether it is of reads) where more is to be told: an index consumed something, or
+    there are several tables, whose units are then in here alone. `finish(call, body or error)` is called exactly once.
     `request` is whatever the front needs to answer; the call itself never looks at it.
     """
 
@@ -47,6 +66,7 @@ class Call:
         "returned_items",
         "started",
         "table",
+        "tallies",
         "write_units_half",
     )
 
@@ -61,6 +81,7 @@ class Call:
         self.read_units_half = 0
         self.write_units_half = 0
         self.returned_items = 0
+        self.tallies: list[tuple[CapacityTally, bool]] | None = None
         self._transport = transport
         self._finish = finish
         self._generator: Operation | None = None
@@ -92,6 +113,10 @@ class Call:
             except Exception as error:
                 self._finish(self, error)
                 return
+            if message.__class__ is Behind:
+                self._leave_behind(message)
+                answer = None
+                continue
             self._inside = True
             if message.__class__ in _SEVERAL:
                 self._fan_out(message)
@@ -103,6 +128,15 @@ class Call:
                 return
             answer = self._answer
             self._answer = None
+
+    def _leave_behind(self, behind: Behind) -> None:
+        """Run steps as a call of their own, of which nobody hears but `failed`."""
+
+        def finish(call: Call, outcome: Any) -> None:
+            if isinstance(outcome, Exception):
+                behind.failed(outcome)
+
+        Call(self.operation, None, self._transport, finish).run(behind.steps)
 
     def _answered(self, answer: Any) -> None:
         self._left = 0
