@@ -36,7 +36,7 @@ class Behind:
         self.failed = failed
 
 
-Operation = Generator[Message | list[Message] | Behind, Any, bytes]
+Operation = Generator["Message | list[Message] | Behind", Any, bytes]
 
 _SEVERAL = frozenset((list, Each))
 
