@@ -7,6 +7,7 @@ table is one dictionary access; only an unknown name takes the slow path, where 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from hashlib import blake2b
 from typing import Protocol
 
 from hashrange.errors import ApiError, resource_not_found
@@ -14,7 +15,10 @@ from hashrange.model.table import Partition, TableSchema
 from hashrange.model.table_arn import resolve_table_name
 from hashrange.model.table_document import CREATING, DELETING, TableDocument
 from hashrange.model.value import Item, ValueRules, Wording
+from hashrange.runtime.clock import StampClock
+from hashrange.wire.transactions import TXID_BYTES
 from hashrange_router.api.tables_plan import Site
+from hashrange_router.transactions.counts import TransactionCounts
 
 
 class Admission(Protocol):
@@ -52,6 +56,19 @@ ANY_EPOCH = 0
 """The epoch of messages of a router: none in particular. Its partition ids say all that a node must know."""
 
 
+class _WallClock:
+    """What stamps need of a clock, from a function that gives seconds."""
+
+    def __init__(self, now: Callable[[], float]) -> None:
+        self._now = now
+
+    def wall_ms(self) -> int:
+        return int(self._now() * 1000)
+
+    def monotonic(self) -> float:
+        return self._now()
+
+
 class RouterContext:
     """The view of one router. `now` is the wall clock in seconds, `new_id` makes a random UUID text."""
 
@@ -68,6 +85,13 @@ class RouterContext:
         self.documents: dict[str, TableDocument] = {}
         self.admission: Admission | None = None
         """None where nobody counts what is consumed."""
+        self.stamps = StampClock(_WallClock(now))
+        """Where transactions take their timestamps."""
+        self.new_txid: Callable[[], bytes] = lambda: blake2b(
+            new_id().encode(), digest_size=TXID_BYTES
+        ).digest()
+        """Names one run of a transaction: bytes that nobody else comes up with."""
+        self.transactions = TransactionCounts()
         self.next_partition_id: Callable[[], int] = lambda: 1
         self.locate: Callable[[Partition, bytes], Partition] = lambda partition, position: partition
         """What a split has put in the place of a partition, at a key: known earlier than the table's document."""
