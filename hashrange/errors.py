@@ -21,10 +21,11 @@ class ApiError(Exception):
 
     `fields` holds further members of the body (for example `CancellationReasons`); a value may be an
     `orjson.Fragment` of stored JSON bytes, so that an item is never decoded only to be reported.
-    `message` None means that the body has no text at all.
+    `message` None means that the body has no text at all. `item_size` is for whoever counts capacity and is never
+    shown: the size in bytes of the stored item (0: none) that a condition failed on, which the attempt is charged by.
     """
 
-    __slots__ = ("fields", "message", "message_key", "namespace", "status", "type_name")
+    __slots__ = ("fields", "item_size", "message", "message_key", "namespace", "status", "type_name")
 
     def __init__(
         self,
@@ -43,6 +44,7 @@ class ApiError(Exception):
         self.namespace = namespace
         self.message_key = message_key
         self.fields = fields
+        self.item_size = 0
 
     def body(self) -> bytes:
         """The JSON body of this error."""
@@ -89,10 +91,23 @@ def limit_exceeded(message: str) -> ApiError:
     return ApiError("LimitExceededException", message)
 
 
-def conditional_check_failed(item_json: bytes | None = None) -> ApiError:
-    """ConditionalCheckFailedException; `item_json` is the stored item to attach, as JSON bytes."""
+CONDITION_FAILED = "ConditionalCheckFailedException"
+
+
+def conditional_check_failed(item_json: bytes | None = None, item_size: int = 0) -> ApiError:
+    """ConditionalCheckFailedException; `item_json` is the stored item to attach, as JSON bytes.
+
+    `item_size` is the size in bytes of the stored item, attached or not; 0 when there is none.
+    """
     fields = {"Item": orjson.Fragment(item_json)} if item_json is not None else None
-    return ApiError("ConditionalCheckFailedException", "The conditional request failed", fields=fields)
+    failure = ApiError(CONDITION_FAILED, "The conditional request failed", fields=fields)
+    failure.item_size = item_size
+    return failure
+
+
+def transaction_conflict() -> ApiError:
+    """TransactionConflictException: a transaction is under way on the item."""
+    return ApiError("TransactionConflictException", "Transaction is ongoing for the item")
 
 
 def collection_too_large() -> ApiError:

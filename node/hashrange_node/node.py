@@ -35,6 +35,7 @@ from hashrange_node.replica.strong import StrongReads
 from hashrange_node.settings import NodeIdentity, ReplicationSettings
 from hashrange_node.storage import keyspace
 from hashrange_node.storage.engine import Engine, EngineError
+from hashrange_node.transactions.participant import Participant
 
 FLUSH_RETRY_S = 1.0
 
@@ -123,6 +124,7 @@ class Node:
             ChangeDocument: self._change_catalogue,
             wire.TableStatistics: self._table_statistics,
         }
+        self.transactions = Participant(self)
         self.membership = Membership(self)
 
     def handle(self, message_type: type, handler: Callable[[Any, Done], None]) -> None:
@@ -200,6 +202,7 @@ class Node:
             self._ship_queued,
             self._leading,
             lambda replica: self.split_applied(replica.group),
+            self.transactions.counts,
         )
         self.replicas[replica.id] = replica
         self.groups.start(group)
@@ -256,6 +259,7 @@ class Node:
             self._ship_queued,
             self._leading,
             lambda replica: self.split_applied(replica.group),
+            self.transactions.counts,
         )
         self.replicas[child.id] = child
         self.groups.start(group)
@@ -396,10 +400,11 @@ class Node:
                 # It may have been split while the read waited.
                 lambda: self.engine.get(self.replica(message.partition).items + message.key),
                 done,
-                self._refusing(message),
+                self.refusing(message),
             )
 
-    def _refusing(self, message: wire.Message) -> Callable[[Exception, Done], None]:
+    def refusing(self, message: wire.Message) -> Callable[[Exception, Done], None]:
+        """How to answer a message whose handling raises later."""
         return lambda error, done: self._refuse(message, error, done)
 
     def _write_item(self, message: wire.WriteItem, done: Done) -> None:
@@ -426,7 +431,7 @@ class Node:
                 if isinstance(answer, ApiError) or self.strong.leased(group):
                     done(answer)
                 else:
-                    self.strong.confirm(group, lambda: answer, done, self._refusing(message))
+                    self.strong.confirm(group, lambda: answer, done, self.refusing(message))
 
             if self.strong.leased(group):
                 self._read_on(read, message, finish)
@@ -468,9 +473,13 @@ class Node:
             leader.write_entries(message, done)
 
     def _collection_size(self, message: wire.CollectionSize, done: Done) -> None:
+        """Items and entries of local indexes begin with the same bytes: all of them count."""
         replica = self.replica(message.partition)
-        low = replica.items + message.prefix
-        done(self.engine.approximate_size(low, low + b"\xff" * 8))
+        size = 0
+        for space in range(len(replica.schema.lsis) + 1):
+            low = keyspace.space_prefix(replica.place.store, space) + message.prefix
+            size += self.engine.approximate_size(low, low + b"\xff" * 8)
+        done(size)
 
     def _change_catalogue(self, message: wire.ChangeTable | ChangeDocument, done: Done) -> None:
         control = self.groups.control
