@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, cast
 from hashrange.errors import ApiError, resource_not_found
 from hashrange.routing.retry import (
     RULES,
+    all_hashes_of,
     final_error,
     hash_of,
     is_fault,
@@ -24,6 +25,7 @@ from hashrange.routing.retry import (
 from hashrange.wire.cluster import CONTROL, Placement
 from hashrange.wire.faults import LeadershipLost, NotLeader, StaleRoute, Unreachable
 from hashrange.wire.messages import Done, ReadItem, ReadRange, WriteEntries
+from hashrange.wire.transactions import TransactFinish
 
 if TYPE_CHECKING:
     from hashrange.routing.map import Route
@@ -188,7 +190,7 @@ class Recovery:
             return
         route = transport.places.routes.get(self.partition)
         if route is None or route.successors:
-            if call.message.__class__ is WriteEntries and self._scatter():
+            if call.message.__class__ in _SCATTERED and self._scatter():
                 return
             route = self._reroute()
             if call.done is None:
@@ -278,9 +280,14 @@ class Recovery:
         call = self.call
         message = call.message
         places = call.transport.places
-        if message.__class__ is WriteEntries:
-            return None
-        if message.__class__ is ReadRange:
+        if message.__class__ in _SCATTERED:  # not all heirs are known: its nodes tell
+            return places.routes.get(self.partition)
+        hashes = all_hashes_of(message)
+        if hashes is not None:
+            heir = self._common_heir(hashes)
+            if call.done is None:
+                return None
+        elif message.__class__ is ReadRange:
             heir = places.heir(self.partition, int.from_bytes(message.low[:8], "big"))
             if heir is not None and heir.partition != self.partition and not lies_within(message, heir.hi):
                 # Only the sender knows how to go on: it reads partition by partition, from where it is.
@@ -300,23 +307,57 @@ class Recovery:
             self._tried.clear()
         return heir
 
+    def _common_heir(self, hashes: list[int]) -> Route | None:
+        """The one partition that owns all hashes now; None while it is not known.
+
+        If they lie apart, StaleRoute is answered: only the sender knows how to divide what it asks for.
+        """
+        places = self.call.transport.places
+        found: dict[int, Route] = {}
+        for hash_value in hashes:
+            heir = places.heir(self.partition, hash_value)
+            if heir is None or heir.partition == self.partition:
+                return heir
+            found[heir.partition] = heir
+        if len(found) == 1:
+            return next(iter(found.values()))
+        self.call.finish(StaleRoute(self.partition, []))
+        return None
+
     def _scatter(self) -> bool:
-        """Send index entries to the partitions that own them now; False while one of these is not known."""
+        """Send the parts of a message to the partitions that own them now; False while one of these is not known."""
         call = self.call
         transport = call.transport
         parts: dict[int, list[Any]] = {}
-        for entry in call.message.entries:
-            heir = transport.places.heir(self.partition, int.from_bytes(entry[0][:8], "big"))
-            if heir is None:
+        for hash_value, part in _parts_of(call.message):
+            heir = transport.places.heir(self.partition, hash_value)
+            if heir is None or heir.partition == self.partition:
                 return False
-            parts.setdefault(heir.partition, []).append(entry)
+            parts.setdefault(heir.partition, []).append(part)
         transport.counts.rerouted += 1
         self._attempt = call.node = None  # nothing that still comes for the whole counts
         finish = _when_all(len(parts), call.finish)
-        for partition, entries in parts.items():
-            message = WriteEntries(partition, call.message.epoch, entries, call.message.fence)
-            transport.send(message, finish)
+        for partition, some in parts.items():
+            transport.send(_with_parts(call.message, partition, some), finish)
         return True
+
+
+_SCATTERED = frozenset((WriteEntries, TransactFinish))
+"""Messages that may be divided by items, since nothing that is answered belongs to the whole."""
+
+
+def _parts_of(message: Any) -> list[tuple[int, Any]]:
+    """The parts of a message that can be divided, with the hash that each is about."""
+    if message.__class__ is TransactFinish:
+        return [(hash_value, hash_value) for hash_value in message.hashes]
+    return [(int.from_bytes(entry[0][:8], "big"), entry) for entry in message.entries]
+
+
+def _with_parts(message: Any, partition: int, parts: list[Any]) -> Any:
+    """Some parts of a message as one to another partition."""
+    if message.__class__ is TransactFinish:
+        return TransactFinish(partition, message.epoch, message.txid, message.commit, parts)
+    return WriteEntries(partition, message.epoch, parts, message.fence)
 
 
 def _when_all(count: int, finish: Done) -> Callable[[Any], None]:

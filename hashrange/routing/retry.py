@@ -11,8 +11,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from hashrange.errors import ApiError, internal, unavailable
-from hashrange.wire import cluster, documents
+from hashrange.wire import cluster, documents, transactions
 from hashrange.wire import messages as wire
+from hashrange.wire.capacity import CapacityReport
 from hashrange.wire.faults import LeadershipLost, NotLeader, Overloaded, RoutingError, StaleRoute, Unreachable
 
 PAUSE_MIN_S = 0.02
@@ -39,12 +40,17 @@ RULES: dict[type, Rule] = {
     wire.CollectionSize: Rule(),
     wire.WriteItem: Rule(changes=True),
     wire.WriteEntries: Rule(changes=True),
+    transactions.TransactWrite: Rule(changes=True),
+    transactions.TransactPrepare: Rule(changes=True),
+    transactions.TransactFinish: Rule(changes=True),
+    transactions.TransactRead: Rule(),
     wire.ChangeTable: Rule(control=True, changes=True),
     documents.ChangeDocument: Rule(control=True, changes=True),
     wire.TableStatistics: Rule(control=True),
     wire.WhenSettled: Rule(control=True, patience=6.0),
     cluster.RegisterNode: Rule(control=True, changes=True),
     cluster.NodeReport: Rule(control=True),
+    CapacityReport: Rule(control=True),
     cluster.WorkDone: Rule(control=True, changes=True),
     cluster.ClusterStatus: Rule(control=True),
     cluster.ClusterCommand: Rule(control=True, repeatable=False, changes=True),
@@ -53,7 +59,8 @@ RULES: dict[type, Rule] = {
     cluster.SplitPartition: Rule(repeatable=False, changes=True),
     cluster.SplitHint: Rule(),
 }
-"""Every message that is routed. A WriteItem is repeatable because the transport gives it a request id."""
+"""Every message that is routed. A WriteItem is repeatable because the transport gives it a request id, messages of
+transactions because of their txid, a CapacityReport because of its number."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,6 +130,21 @@ def hash_of(message: Any) -> int | None:
     if kind is wire.CollectionSize:
         return int.from_bytes(message.prefix[:8], "big")
     return None
+
+
+_TRANSACTIONS = frozenset(
+    (
+        transactions.TransactWrite,
+        transactions.TransactPrepare,
+        transactions.TransactFinish,
+        transactions.TransactRead,
+    )
+)
+
+
+def all_hashes_of(message: Any) -> list[int] | None:
+    """The hashes of a message that is about several items of one partition; None for any other message."""
+    return transactions.hashes_of(message) if message.__class__ in _TRANSACTIONS else None
 
 
 def lies_within(message: wire.ReadRange, hi: int) -> bool:

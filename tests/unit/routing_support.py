@@ -13,6 +13,16 @@ from hashrange.routing.transport import RoutedTransport
 from hashrange.wire import messages as wire
 from hashrange.wire.cluster import CONTROL, Placement
 from hashrange.wire.faults import NotLeader, StaleRoute, Unreachable
+from hashrange.wire.transactions import (
+    DONE,
+    TransactFinish,
+    TransactOutcome,
+    TransactPrepare,
+    TransactRead,
+    TransactVersions,
+    TransactWrite,
+    hashes_of,
+)
 
 
 class Time:
@@ -138,7 +148,18 @@ class FakePeers:
                 check_hash(place, key)
             self.applied.extend((place["id"], len(key)) for key, _, _ in message.entries)
             return None
+        if isinstance(message, TransactWrite | TransactPrepare | TransactFinish | TransactRead):
+            return self.transact(place, message)
         return b"done"
+
+    def transact(self, place: Placement, message: Any) -> Any:
+        hashes = hashes_of(message)
+        assert all(place["lo"] <= each <= place["hi"] for each in hashes), "sent to one that does not own all"
+        if isinstance(message, TransactFinish):
+            return None
+        if isinstance(message, TransactRead):
+            return TransactVersions(place["id"], 0, [None] * len(hashes), [False] * len(hashes))
+        return TransactOutcome(DONE, [wire.WriteResult(0, 10) for _ in hashes])
 
     def read_range(self, place: Placement, message: wire.ReadRange) -> wire.RangeResult:
         """The records of a range that this partition holds, up to a limit or a number of bytes."""

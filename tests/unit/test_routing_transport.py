@@ -9,9 +9,18 @@ import pytest
 from hashrange.errors import ApiError, unavailable
 from hashrange.routing.map import HASH_MAX
 from hashrange.routing.retry import RULES, RetryPolicy, may_repeat
-from hashrange.wire import cluster
+from hashrange.wire import capacity, cluster
 from hashrange.wire import messages as wire
 from hashrange.wire.faults import LeadershipLost, NotLeader, Overloaded, StaleRoute, Unreachable
+from hashrange.wire.transactions import (
+    DONE,
+    TransactFinish,
+    TransactOutcome,
+    TransactPrepare,
+    TransactRead,
+    TransactVersions,
+    TransactWrite,
+)
 from tests.unit.routing_support import Routing, key_of, placement, read, write
 
 MIDDLE = 1 << 63
@@ -302,6 +311,80 @@ def test_index_entries_are_dealt_out_after_a_split() -> None:
     assert sorted(partition for partition, _ in routing.peers.applied) == [8, 8, 9]
 
 
+def of_transaction(kind: str, *hashes: int) -> Any:
+    """A message of a transaction about items of partition 7."""
+    txid = b"t" * 16
+    if kind == "read":
+        return TransactRead(7, 0, [key_of(each) for each in hashes])
+    actions = [write(each) for each in hashes]
+    return TransactWrite(7, 0, txid, actions) if kind == "write" else TransactPrepare(7, 0, txid, 5, actions)
+
+
+@pytest.mark.parametrize("kind", ["write", "prepare", "read"])
+def test_a_transaction_goes_to_the_leader_and_follows_a_split_as_a_whole(kind: str) -> None:
+    routing = Routing()
+    message = of_transaction(kind, 5, 6)
+    answer = TransactVersions if kind == "read" else TransactOutcome
+    assert isinstance(routing.send(message)[0], answer) and routing.nodes()[-1] == 2
+    routing.peers.split(7, MIDDLE, (8, 9))
+    assert isinstance(routing.send(message)[0], answer)
+    assert routing.peers.sent[-1][1].partition == 8 and message.partition == 7
+    assert isinstance(routing.send(of_transaction(kind, MIDDLE, MIDDLE + 1))[0], answer)
+    assert routing.peers.sent[-1][1].partition == 9
+
+
+@pytest.mark.parametrize("kind", ["write", "prepare", "read"])
+def test_a_transaction_that_a_split_divides_goes_back_to_its_sender_at_once(kind: str) -> None:
+    routing = Routing()
+    routing.peers.split(7, MIDDLE, (8, 9))
+    (answer,) = routing.send(of_transaction(kind, 5, MIDDLE))
+    assert isinstance(answer, StaleRoute) and answer.partition == 7
+    routing.nodes()
+    (answer,) = routing.send(of_transaction(kind, 5, MIDDLE))
+    assert isinstance(answer, StaleRoute) and routing.nodes() == [], "nobody need be asked again"
+    assert not routing.transport.waiting
+
+
+def test_the_end_of_a_transaction_is_dealt_out_after_a_split() -> None:
+    routing = Routing()
+    routing.peers.split(7, MIDDLE, (8, 9))
+    message = TransactFinish(7, 0, b"t" * 16, True, [1, MIDDLE, 2])
+    assert routing.send(message) == [None]
+    sent = [each for _, each in routing.peers.sent if each.partition != 7]
+    assert {(each.partition, *each.hashes) for each in sent} == {(8, 1, 2), (9, MIDDLE)}
+    assert all(each.commit and each.txid == b"t" * 16 for each in sent)
+    assert message.partition == 7, "the sender's message is left alone"
+
+
+@pytest.mark.parametrize(
+    "message", [wire.WriteEntries(7, 0, [(key_of(1), b"", 1)]), TransactFinish(7, 0, b"t" * 16, True, [1])]
+)
+def test_what_is_dealt_out_asks_for_the_heirs_of_a_split_that_are_not_known(message: Any) -> None:
+    routing = Routing()
+    parent = routing.peers.placements[7]
+    routing.peers.split(7, MIDDLE, (8, 9))
+    routing.places.put({**parent, "successors": [8, 9], "conf": 2})
+    assert routing.send(message) == [None]
+
+
+@pytest.mark.parametrize("fault", [LeadershipLost(7), Unreachable(2, True)])
+def test_a_transaction_is_sent_again_whatever_became_of_it(fault: ApiError) -> None:
+    routing = Routing()
+    faults = [fault]
+    routing.peers.override = lambda node, message: faults.pop() if node == 2 and faults else None
+    answers = routing.send(of_transaction("write", 5))
+    routing.time.advance(0.1)
+    assert answers[0].verdict == DONE
+
+
+def test_a_transaction_whose_outcome_stays_unknown_ends_in_500() -> None:
+    routing = Routing()
+    routing.peers.override = lambda node, message: Unreachable(node, True)
+    answers = routing.send(of_transaction("write", 5))
+    routing.time.advance(6)
+    assert answers[0].status == 500
+
+
 def test_a_query_is_followed_and_a_range_over_the_split_is_given_back() -> None:
     routing = Routing()
     routing.peers.split(7, MIDDLE, (8, 9))
@@ -362,6 +445,7 @@ def test_control_messages_find_the_leader_of_the_control_plane() -> None:
     assert routing.send(cluster.ClusterStatus()) == [b"done"]
     assert routing.nodes()[-1] == 3
     assert routing.send(wire.TableStatistics("T")) == [b"done"] and routing.nodes() == [3]
+    assert routing.send(capacity.CapacityReport("r", 1, [])) == [b"done"] and routing.nodes() == [3]
 
 
 def test_a_command_whose_outcome_is_unknown_is_not_repeated() -> None:
