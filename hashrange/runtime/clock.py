@@ -89,6 +89,11 @@ class StampClock:
         """The highest stamp given out or seen so far."""
         return self._last
 
+    @property
+    def now(self) -> int:
+        """Where the clock stands: no stamp below it will be given out. Asking gives none out."""
+        return max(self._wall_ms() << LOGICAL_BITS, self._last)
+
     def next(self) -> int:
         """A stamp greater than every one before it."""
         stamp = self._wall_ms() << LOGICAL_BITS

@@ -173,6 +173,9 @@ class Applier:
             batch.mutations.extend(effects.mutations)
             if effects.ranges:
                 batch.ranges.extend(effects.ranges)
+        if effects.deleted:
+            group.deleted(effects.deleted, entry.index)
+            self._driver.observe_stamp(effects.deleted)
         if effects.fence is not None:
             group.fenced(effects.fence)
         request = effects.request

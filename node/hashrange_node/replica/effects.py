@@ -5,6 +5,7 @@ are (engine key, value or None), `counts` are (space, change of the number of en
 `ranges` are half-open key ranges to delete before the mutations: partitions that go out of service. Followers and
 recovery apply these bytes and evaluate nothing. `extra` is a map of what only some entries have:
 
+    "d": stamp                                       of the deletion of an item that the entry has (Group.max_delete)
     "f": (partition, term, sequence)                 the delivery of index entries that this is (WriteEntries.fence)
     "r": (session, sequence, stamp, encoded result)  the request that the entry answers, for deduplication
     "s": (round, low key, high key)                  compute a checksum of this slice at this index (scrub)
@@ -13,9 +14,12 @@ recovery apply these bytes and evaluate nothing. `extra` is a map of what only s
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgpack
+
+if TYPE_CHECKING:
+    from hashrange_node.transactions.locks import Lock
 
 Mutation = tuple[bytes, bytes | None]
 Count = tuple[int, int, int]
@@ -27,16 +31,19 @@ _pack = msgpack.Packer(autoreset=True, use_bin_type=True).pack
 class Effects:
     """The outcome of one evaluated write: engine mutations, count changes, and the answer.
 
-    `request` is (session, sequence, stamp, encoded result) of a write that may be sent again.
+    `request` is (session, sequence, stamp, encoded result) of a write that may be sent again. `deleted` is the stamp
+    of what deletes an item, 0 when nothing does. `released` are the locks of transactions that go, known here alone.
     """
 
     __slots__ = (
         "_encoded",
         "counts",
+        "deleted",
         "fence",
         "mutations",
         "queued",
         "ranges",
+        "released",
         "request",
         "result",
         "scrub",
@@ -51,6 +58,8 @@ class Effects:
         self.queued: list[tuple[bytes, list[Any]]] | None = None
         self.request: tuple[int, int, int, bytes] | None = None
         self.fence: tuple[int, int, int] | None = None
+        self.deleted = 0
+        self.released: list[Lock] | None = None
         self.scrub: tuple[int, bytes, bytes] | None = None
         self.split: dict[str, Any] | None = None
         self._encoded: bytes | None = None
@@ -64,7 +73,13 @@ class Effects:
         """The payload of a log entry; made once, when a log or a message needs it."""
         packed = self._encoded
         if packed is None:
-            if self.request is None and self.scrub is None and self.split is None and self.fence is None:
+            if (
+                self.request is None
+                and not self.deleted
+                and self.scrub is None
+                and self.split is None
+                and self.fence is None
+            ):
                 packed = _pack((self.counts, self.mutations, self.ranges))
             else:
                 packed = _pack((self.counts, self.mutations, self.ranges, self._extra()))
@@ -73,6 +88,8 @@ class Effects:
 
     def _extra(self) -> dict[str, Any]:
         extra: dict[str, Any] = {}
+        if self.deleted:
+            extra["d"] = self.deleted
         if self.request is not None:
             extra["r"] = self.request
         if self.fence is not None:
@@ -91,6 +108,7 @@ def decode(payload: bytes) -> Effects:
     effects.ranges = ranges
     if more:
         extra = more[0]
+        effects.deleted = extra.get("d", 0)
         effects.request = extra.get("r")
         effects.fence = extra.get("f")
         effects.scrub = extra.get("s")

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import orjson
 
-from hashrange.errors import ApiError, conditional_check_failed
+from hashrange.errors import conditional_check_failed
 from hashrange.expr import touched_attributes
 from hashrange.expr.tree import Path
 from hashrange.model import record as records
@@ -18,6 +18,7 @@ from hashrange.model.table import TableSchema
 from hashrange.model.value import Item, check_update_size, dump, item_size, value_size
 from hashrange.wire import messages as wire
 from hashrange.wire.messages import WriteItem, WriteResult
+from hashrange.wire.transactions import CHECK
 from hashrange_node.replica.effects import Count, Effects, Mutation
 from hashrange_node.replica.place import Place
 from hashrange_node.replica.secondary import apply_secondary, expiry_key, expiry_of
@@ -37,8 +38,9 @@ def evaluate(
 ) -> Effects:
     """Decide what `write` does to the item whose record is `current` (None: no item).
 
-    Raises ApiError: ConditionalCheckFailedException, or a validation error of the update. A stamp never
-    goes back for an item (`max(stamp, stored + 1)`), so that newer always means later.
+    What only checks a condition has no effects. Raises ApiError: ConditionalCheckFailedException, or a validation
+    error of the update. A stamp never goes back for an item (`max(stamp, stored + 1)`), so that newer always means
+    later.
     """
     if current is not None:
         stored = records.stamp(current)
@@ -54,6 +56,31 @@ def evaluate(
         _match(write, old, current)
         return _update(write, schema, place, full_key, current, old, stamp, index)
     _match(write, old, current)
+    if write.kind == CHECK:
+        size = records.size(current) if current is not None else 0
+        return Effects([], [], WriteResult(size, size))
+    return _delete(write, schema, place, full_key, current, old, stamp, index)
+
+
+def carry_out(
+    write: WriteItem,
+    schema: TableSchema,
+    place: Place,
+    full_key: bytes,
+    current: bytes | None,
+    stamp: int,
+    index: int,
+) -> Effects:
+    """What a put, a deletion or a check does that was evaluated before: it has no condition, and cannot fail.
+
+    Since then the table may have got an index whose key the item does not fit: that index does not hold it.
+    """
+    if write.kind == wire.PUT:
+        return _put(write, schema, place, full_key, current, None, stamp, index)
+    if write.kind == CHECK:
+        size = records.size(current) if current is not None else 0
+        return Effects([], [], WriteResult(size, size))
+    old = orjson.loads(current[HEADER:]) if current is not None else None
     return _delete(write, schema, place, full_key, current, old, stamp, index)
 
 
@@ -81,9 +108,10 @@ def _check_condition(write: WriteItem, current: bytes | None) -> Item | None:
 def _match(write: WriteItem, old: Item | None, current: bytes | None) -> None:
     condition = write.condition
     if condition is not None and not condition.matches(old):
-        attach = write.want_old_on_failure and current is not None
-        failure: ApiError = conditional_check_failed(current[HEADER:] if attach and current else None)
-        raise failure
+        if current is None:
+            raise conditional_check_failed()
+        attached = current[HEADER:] if write.want_old_on_failure else None
+        raise conditional_check_failed(attached, records.size(current))
 
 
 def _put(
@@ -136,6 +164,7 @@ def _delete(
     old_size = records.size(current)
     attributes = current[HEADER:] if write.returns == wire.RETURN_ALL_OLD else None
     effects = Effects([(full_key, None)], [(0, -1, -old_size)], WriteResult(old_size, 0, attributes))
+    effects.deleted = stamp
     if schema.lsis or schema.gsis or schema.ttl_attribute:
         apply_secondary(effects, schema, place, write.key, old, None, stamp, index)
     return effects

@@ -84,7 +84,9 @@ class Group:
     """The state of one group on this node.
 
     `stamp` is an upper bound of the stamps in applied entries: kept so that a clock that was set back while
-    the node was down cannot make new writes look older than those before. `serving`: this replica leads, and
+    the node was down cannot make new writes look older than those before. `max_delete` is the highest stamp of a
+    deletion and `deletes` the raft index of the last one, as applied; `deleting` is the highest that was evaluated
+    here and not applied yet, or 0. `serving`: this replica leads, and
     everything of earlier leaders is applied. `closing`: it has proposed to split the group, and does not know what
     became of it. `alone`: the group has no other member. `nodes` says on which node a
     replica is. `damaged` says why this replica cannot go on, "" while it can. `split_durable`: a flush has made the
@@ -102,6 +104,8 @@ class Group:
         "core",
         "counts",
         "damaged",
+        "deletes",
+        "deleting",
         "driver",
         "dropped",
         "fences",
@@ -113,6 +117,7 @@ class Group:
         "last_read",
         "led",
         "listener",
+        "max_delete",
         "nodes",
         "overlay",
         "parked",
@@ -147,6 +152,7 @@ class Group:
         self.hard_state = HardState()
         self.applied_index = self.applied_term = 0
         self.stamp = 0
+        self.max_delete = self.deletes = self.deleting = 0
         self.counts: dict[int, list[int]] = {}
         self.split: dict[str, Any] | None = None
         self.window = RequestWindow(place.id)
@@ -189,6 +195,7 @@ class Group:
         if more:
             replica_id, term, vote, configuration, split, *later = more
             self.fences = {source: (term, sequence) for source, term, sequence in later[0]} if later else {}
+            self.max_delete, self.deletes = later[1:3] if len(later) > 1 else (0, 0)
             self.replica_id = replica_id
             self.hard_state = HardState(term, vote)
             self.configuration = Configuration.decode(configuration) if configuration else None
@@ -216,6 +223,8 @@ class Group:
                 configuration.encode() if configuration is not None else b"",
                 self.split,
                 [(source, *number) for source, number in self.fences.items()],
+                self.max_delete,
+                self.deletes,
             )
         )
         return packed
@@ -241,8 +250,11 @@ class Group:
         """The answer to what only a leader can do."""
         return NotLeader(self.id, self.leader_node)
 
-    def propose(self, effects: Effects, done: Done | None) -> None:
-        """Replicate effects; `done(effects.result)` is called once they are applied, or with an ApiError."""
+    def propose(self, effects: Effects, done: Done | None) -> bool:
+        """Replicate effects; `done(effects.result)` is called once they are applied, or with an ApiError.
+
+        False: they were not taken, and `done` was told so.
+        """
         size = 0
         for _, value in effects.mutations:
             if value is not None:
@@ -257,10 +269,12 @@ class Group:
         if outcome.__class__ is not int:
             if done is not None:
                 done(self._refused(outcome))  # type: ignore[arg-type]
-            return
+            return False
         proposal.index = outcome
         if effects.fence is not None:
             self.fencing[effects.fence[0]] = effects.fence[1:]
+        if effects.deleted > self.deleting:
+            self.deleting = effects.deleted
         overlay = self.overlay
         for key, value in effects.mutations:
             overlay[key] = (outcome, value)
@@ -271,6 +285,7 @@ class Group:
             self.closing = True
         self.pending.append(proposal)
         self.driver.submit(self, size)
+        return True
 
     def _refused(self, refusal: Refusal) -> ApiError:
         if refusal is Refusal.OVERLOADED:
@@ -285,6 +300,17 @@ class Group:
         held = self.fencing.get(source) or self.fences.get(source)
         return held is None or (term, sequence) > held
 
+    def deleted(self, stamp: int, index: int) -> None:
+        """An entry that deletes items has been applied."""
+        if stamp > self.max_delete:
+            self.max_delete = stamp
+        self.deletes = index
+
+    @property
+    def watermark(self) -> int:
+        """The highest stamp at which an item was deleted, by what is applied and what is under way."""
+        return max(self.max_delete, self.deleting)
+
     def fenced(self, fence: tuple[int, int, int]) -> None:
         """A delivery of index entries has been applied."""
         source, term, sequence = fence
@@ -297,6 +323,7 @@ class Group:
         """Answer everything under way: this replica cannot tell any more what becomes of it."""
         pending, self.pending = self.pending, deque()
         self.closing = False
+        self.deleting = 0
         self.overlay.clear()
         self.inflight.clear()
         self.fencing.clear()

@@ -139,6 +139,9 @@ class Recovery:
                     self._observe(records.stamp(value))
             group.count_all(effects.counts)
             self._mutations.extend(effects.mutations)
+            if effects.deleted:
+                group.deleted(effects.deleted, entry.index)
+                self._observe(effects.deleted)
             if effects.fence is not None:
                 group.fenced(effects.fence)
             if effects.request is not None:

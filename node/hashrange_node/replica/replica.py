@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from hashrange.errors import ApiError, internal, unavailable
+from hashrange.errors import ApiError, internal, transaction_conflict, unavailable
 from hashrange.model import record as records
 from hashrange.model.table import TableSchema
 from hashrange.wire.messages import Done, WriteEntries, WriteItem
@@ -15,7 +15,9 @@ from hashrange_node.replica.group import Group
 from hashrange_node.replica.requests import TOO_OLD, encode_result
 from hashrange_node.replica.strong import StrongReads
 from hashrange_node.storage import keyspace
-from hashrange_node.storage.engine import Engine
+from hashrange_node.storage.engine import Engine, EngineError
+from hashrange_node.transactions.locks import Counts as TransactionCounts
+from hashrange_node.transactions.locks import LockTable, decode_lock
 
 QueueSink = Callable[["Replica", list[tuple[bytes, list[Any]]]], None]
 LeadSink = Callable[["Replica", bool], None]
@@ -29,7 +31,8 @@ class Replica:
     applied, so that they can be sent on; `on_leading`
     when this replica begins to serve, and when it has stopped; `on_split` when it has been replaced by two.
     While `congested`, no writes are taken: their index changes would queue without end. While `splitting`, none
-    either: the partition is about to be replaced by two.
+    either: the partition is about to be replaced by two. `locks` are those of transactions, while this replica leads;
+    `locked` are the same by the keys of their items.
     """
 
     __slots__ = (
@@ -41,6 +44,8 @@ class Replica:
         "id",
         "index_name",
         "items",
+        "locked",
+        "locks",
         "on_leading",
         "on_queued",
         "on_split",
@@ -60,6 +65,7 @@ class Replica:
         on_queued: QueueSink,
         on_leading: LeadSink,
         on_split: SplitSink,
+        transactions: TransactionCounts,
     ) -> None:
         self.id = group.id
         self.place = group.place
@@ -74,6 +80,8 @@ class Replica:
         self.on_leading = on_leading
         self.on_split = on_split
         self.items = keyspace.space_prefix(group.place.store, keyspace.ITEMS)
+        self.locks = LockTable(transactions)
+        self.locked = self.locks.held
         self._strong = StrongReads(group.driver)
         group.listener = self
 
@@ -102,21 +110,22 @@ class Replica:
             return
         try:
             group.driver.admit(group)
-            if self.congested:
-                raise unavailable(
-                    "The global indexes of the table do not keep up with its writes; retry later"
-                )
-            if self.splitting:
-                raise unavailable("The partition is being split; retry later")
+            if self.congested or self.splitting:
+                raise self.busy()
             full_key = self.items + write.key
             held = group.overlay.get(full_key)
+            if self.locked and self.locks.barring(write.key) is not None:
+                self.locks.counts.conflicts += 1
+                raise transaction_conflict()
             current = self.engine.get(full_key) if held is None else held[1]
             stamp = self.stamps()
+            if current is None and stamp <= group.watermark:
+                stamp = group.watermark + 1
             index = group.core.log.last_index + 1
             effects = evaluate(write, self.schema, self.place, full_key, current, stamp, index)
         except ApiError as error:
             if held is None:
-                self._answer_led(error, done)
+                self.answer_led(error, done)
             else:
                 # Judged on top of a write that is not durable yet: the verdict must not be known before it.
                 verdict = error
@@ -127,9 +136,15 @@ class Replica:
                 effects.request = (request[0], request[1], stamp, encode_result(effects.result))
             group.propose(effects, done)
         else:
-            self._answer_led(effects.result, done)
+            self.answer_led(effects.result, done)
 
-    def _answer_led(self, answer: Any, done: Done) -> None:
+    def busy(self) -> ApiError:
+        """Why no writes are taken while `congested` or `splitting`."""
+        if self.congested:
+            return unavailable("The global indexes of the table do not keep up with its writes; retry later")
+        return unavailable("The partition is being split; retry later")
+
+    def answer_led(self, answer: Any, done: Done) -> None:
         """Answer a write that changes nothing: like a strong read, it must come from the one that leads now."""
         if self._strong.leased(self.group):
             done(answer)
@@ -192,9 +207,26 @@ class Replica:
         queued = effects.queued
         if queued is not None and self.group.serving:
             self.on_queued(self, queued)
+        if effects.released is not None:
+            for lock in effects.released:
+                self.locks.remove(lock)
         if effects.split is not None:
+            self.locks.clear()  # they are its children's now
             self.on_split(self)
 
     def leading(self, serving: bool) -> None:
-        """This replica begins to serve as the leader, or has stopped."""
+        """This replica begins to serve as the leader, or has stopped. The leader knows the locks that there are."""
+        self.locks.clear()
+        if serving and self.index_name is None:
+            self._load_locks()
         self.on_leading(self, serving)
+
+    def _load_locks(self) -> None:
+        place = self.place
+        bounds = keyspace.hashes_of(place.store, keyspace.LOCKS, place.lo, place.hi)
+        try:
+            for full_key, stored in self.engine.scan(*bounds):
+                self.locks.add(decode_lock(full_key[len(self.items) :], stored))
+        except (EngineError, ValueError) as error:
+            self.group.driver.report(f"the locks of partition {self.id} cannot be read", error)
+            self.group.driver.disable(self.group, f"its locks cannot be read: {error}")

@@ -54,6 +54,8 @@ def child_groups(parent: Group, split: dict[str, Any]) -> list[Group]:
         group.counts = {space: list(pair) for space, pair in counts}
         group.nodes = dict(parent.nodes)
         group.fences = dict(parent.fences)
+        # Of its own deletions none has been yet: whoever compares `deletes` compares the partition too.
+        group.max_delete = parent.max_delete
         found.append(group)
     return found
 

@@ -2,7 +2,8 @@
 
     G  group id(8)                          state of a replication group: applied index, term, counts
     C  name                                 the catalogue (state machine of group 0)
-    P  store(8) space(1) relative key       items (space 0), local index entries (1..5), expiry index (64)
+    P  store(8) space(1) relative key       items (space 0), local index entries (1..5), expiry index (64),
+                                            locks of transactions (65) and their markers (66)
     Q  partition(8) raft index(8) number(4) changes still to be sent to global indexes, in order
     B  partition(8) name                    how far a background fill of `name` has come
     D  partition(8) raft index(8)           requests applied in the batch that begins with this entry
@@ -11,14 +12,17 @@
 All numbers are big-endian, so that ranges of ids are ranges of keys. Partition ids are never reused. A `store`
 is the id of a partition that was made empty; what splits made of it lies in the same store, each in its own
 range of hashes. Relative keys begin with the hash (8 bytes), in the expiry index with a second (8), then the hash.
+The relative key of a lock is that of its item, that of a marker a hash and the id of a transaction (16).
 """
 
 from __future__ import annotations
 
 ITEMS = 0
 EXPIRY = 64
-# The spaces whose relative keys begin with the hash: items and local indexes.
-HASHED_SPACES = range(6)
+LOCKS = 65
+MARKERS = 66
+# The spaces whose relative keys begin with the hash: all but the expiry index.
+HASHED_SPACES = (*range(6), LOCKS, MARKERS)
 HASH_MAX = 2**64 - 1
 
 CATALOGUE_PREFIX = b"C"
@@ -32,6 +36,11 @@ def group_state(group: int) -> bytes:
 def space_prefix(partition: int, space: int) -> bytes:
     """What all keys of one space of a partition begin with (10 bytes)."""
     return b"P" + partition.to_bytes(8, "big") + bytes((space,))
+
+
+def marker_key(store: int, item_key: bytes, txid: bytes) -> bytes:
+    """Key of a transaction's marker, which lies with the item at a relative key."""
+    return space_prefix(store, MARKERS) + item_key[:8] + txid
 
 
 def queue_prefix(partition: int) -> bytes:
