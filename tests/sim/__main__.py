@@ -14,6 +14,7 @@ from collections.abc import Callable
 from hashrange.runtime.logging import configure
 from tests.sim.run import Plan, Simulation
 from tests.sim.sabotage import FAULTS, plan_for, sabotaged
+from tests.sim.transactions.run import TransactSimulation, transactions_plan
 from tests.sim.whole import WholeSimulation, whole_plan
 
 PLANS: dict[str, Callable[[int], Plan]] = {
@@ -21,8 +22,10 @@ PLANS: dict[str, Callable[[int], Plan]] = {
     "ordinary": lambda seed: Plan(),
     "forgetful": lambda seed: Plan.forgetful(),
     "whole": whole_plan,
+    "transactions": transactions_plan,
     "contested": lambda seed: Plan.contested(),
 }
+MADE: dict[str, type[Simulation]] = {"whole": WholeSimulation, "transactions": TransactSimulation}
 
 
 def _options(arguments: argparse.Namespace) -> str:
@@ -65,8 +68,7 @@ def run_seeds(arguments: argparse.Namespace) -> int:
         plan = plan_for(arguments.sabotage) if arguments.sabotage else PLANS[arguments.plan](seed)
         plan.chaos_s = arguments.chaos or plan.chaos_s
         plan.kinds = tuple(filter(None, arguments.kinds.split(","))) or plan.kinds
-        made = WholeSimulation if arguments.plan == "whole" else Simulation
-        simulation = made(seed, plan, tracing=arguments.trace)
+        simulation = MADE.get(arguments.plan, Simulation)(seed, plan, tracing=arguments.trace)
         try:
             result = simulation.run()
         except Exception as error:

@@ -260,11 +260,12 @@ class Machine:
 class RouterMachine:
     """A router: placements and transport; the clients live in its process."""
 
-    def __init__(self, cluster: Cluster, number: int) -> None:
+    def __init__(self, cluster: Cluster, number: int, wall: WallClock | None = None) -> None:
         world = cluster.world
         self.cluster = cluster
         self.id = number
-        process = self.process = Process(world, f"router {number}")
+        self.wall = wall or WallClock()
+        process = self.process = Process(world, f"router {number}", wall=self.wall)
         identity = Identity("router", number, "", "", world.random.getrandbits(63), "abc"[number % 3])
         self.peers = cluster.network.join(identity, process, self)
         self.messages = Messages(cluster.schema)

@@ -198,7 +198,10 @@ class WholeFaults(Faults):
             self.cluster.trace(f"{verb} {arguments} is answered: {answer}")
             answers.append(answer)
 
-        router = self.cluster.routers[self._router()]
+        running = [router for router in self.cluster.routers.values() if router.process.alive]
+        if not running:
+            return answers
+        router = self._rng.choice(running)
         router.process.call_soon(lambda: router.transport.send(ClusterCommand(verb, arguments), done))
         return answers
 

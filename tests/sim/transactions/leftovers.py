@@ -1,0 +1,53 @@
+"""What transactions leave behind: locks in the engines, rows in the ledger."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import orjson
+from hashrange_node.storage import keyspace
+
+from hashrange.model import record as records
+from hashrange.model.ledger import LEDGER_TABLE, committed_in
+from tests.sim.whole import WholeCluster
+
+
+def _leaders(cluster: WholeCluster) -> list[tuple[Any, Any]]:
+    """Node and group of the leader of every partition that has one."""
+    found = []
+    for placement in cluster.partitions():
+        for machine in cluster.machines.values():
+            if machine.up:
+                group = machine.node.driver.groups.get(placement["id"])
+                if group is not None and group.serving:
+                    found.append((machine.node, group))
+    return found
+
+
+def locks(cluster: WholeCluster) -> list[str]:
+    """Locks at the leaders of all partitions."""
+    found = []
+    for node, group in _leaders(cluster):
+        place = group.place
+        for key, value in node.engine.scan(
+            *keyspace.hashes_of(place.store, keyspace.LOCKS, place.lo, place.hi)
+        ):
+            found.append(f"lock in partition {group.id}: {key[18:]!r} {value!r}")
+    return found
+
+
+def committed(cluster: WholeCluster) -> list[dict[str, Any]]:
+    """Rows of the ledger that say of a transaction that it was committed and is not finished."""
+    found = []
+    for node, group in _leaders(cluster):
+        replica = node.replicas.get(group.id)
+        if replica is None or replica.schema.name != LEDGER_TABLE:
+            continue
+        place = group.place
+        for _, value in node.engine.scan(
+            *keyspace.hashes_of(place.store, keyspace.ITEMS, place.lo, place.hi)
+        ):
+            row = orjson.loads(records.item_json(value))
+            if row["id"]["S"].startswith("x#") and committed_in(row):
+                found.append(row)
+    return found
