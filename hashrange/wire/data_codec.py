@@ -149,6 +149,7 @@ def encode_failure(error: ApiError) -> bytes:
     if error.fields is not None:
         part.fields_json = orjson.dumps(error.fields)
     part.conflict = isinstance(error, wire.ConflictError)
+    part.item_size = error.item_size
     return _serialized(part)
 
 
@@ -158,18 +159,18 @@ def decode_failure(data: bytes) -> ApiError:
     if part.conflict:
         return wire.ConflictError()
     try:
-        return fault_from(
-            ApiError(
-                part.type_name,
-                part.message if part.HasField("message") else None,
-                status=part.status,
-                namespace=part.namespace,
-                message_key=part.message_key,
-                fields=orjson.loads(part.fields_json) if part.fields_json else None,
-            )
+        error = ApiError(
+            part.type_name,
+            part.message if part.HasField("message") else None,
+            status=part.status,
+            namespace=part.namespace,
+            message_key=part.message_key,
+            fields=orjson.loads(part.fields_json) if part.fields_json else None,
         )
-    except (orjson.JSONDecodeError, KeyError, TypeError, AttributeError) as error:
-        raise FrameError(f"a failure with unreadable fields: {error!r}") from error
+        error.item_size = part.item_size
+        return fault_from(error)
+    except (orjson.JSONDecodeError, KeyError, TypeError, AttributeError) as problem:
+        raise FrameError(f"a failure with unreadable fields: {problem!r}") from problem
 
 
 def decode_write_result(data: bytes) -> wire.WriteResult:

@@ -68,7 +68,7 @@ def contents(thing: Any) -> Any:
     if hasattr(thing, "to_portable"):
         return thing.to_portable()
     if isinstance(thing, ApiError):
-        return (thing.body(), thing.status)
+        return (thing.body(), thing.status, thing.item_size)
     slots = getattr(type(thing), "__slots__", None)
     if slots is None:
         return thing
@@ -100,7 +100,7 @@ json_documents = st.recursive(
 )
 ERRORS = [
     resource_not_found(),
-    conditional_check_failed(b'{"a":{"S":"b"}}'),
+    conditional_check_failed(b'{"a":{"S":"b"}}', 70_000),
     unknown_operation(),
     wire.ConflictError(),
     faults.NotLeader(7, 2),

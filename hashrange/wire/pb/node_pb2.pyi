@@ -184,7 +184,7 @@ class CollectionSize(_message.Message):
     def __init__(self, partition: _Optional[int] = ..., epoch: _Optional[int] = ..., prefix: _Optional[bytes] = ...) -> None: ...
 
 class Failure(_message.Message):
-    __slots__ = ("type_name", "message", "status", "namespace", "message_key", "fields_json", "conflict")
+    __slots__ = ("type_name", "message", "status", "namespace", "message_key", "fields_json", "conflict", "item_size")
     TYPE_NAME_FIELD_NUMBER: _ClassVar[int]
     MESSAGE_FIELD_NUMBER: _ClassVar[int]
     STATUS_FIELD_NUMBER: _ClassVar[int]
@@ -192,6 +192,7 @@ class Failure(_message.Message):
     MESSAGE_KEY_FIELD_NUMBER: _ClassVar[int]
     FIELDS_JSON_FIELD_NUMBER: _ClassVar[int]
     CONFLICT_FIELD_NUMBER: _ClassVar[int]
+    ITEM_SIZE_FIELD_NUMBER: _ClassVar[int]
     type_name: str
     message: str
     status: int
@@ -199,7 +200,8 @@ class Failure(_message.Message):
     message_key: str
     fields_json: bytes
     conflict: bool
-    def __init__(self, type_name: _Optional[str] = ..., message: _Optional[str] = ..., status: _Optional[int] = ..., namespace: _Optional[str] = ..., message_key: _Optional[str] = ..., fields_json: _Optional[bytes] = ..., conflict: _Optional[bool] = ...) -> None: ...
+    item_size: int
+    def __init__(self, type_name: _Optional[str] = ..., message: _Optional[str] = ..., status: _Optional[int] = ..., namespace: _Optional[str] = ..., message_key: _Optional[str] = ..., fields_json: _Optional[bytes] = ..., conflict: _Optional[bool] = ..., item_size: _Optional[int] = ...) -> None: ...
 
 class TransactWrite(_message.Message):
     __slots__ = ("partition", "epoch", "txid", "digest", "actions")
