@@ -77,6 +77,10 @@ class Telemetry:
             stats = self._operations[operation, table] = OperationStats(operation, table)
         return stats
 
+    def operations(self) -> list[OperationStats]:
+        """The counters of every operation and table, for whoever shows them."""
+        return list(self._operations.values())
+
     def forget_table(self, table: str) -> None:
         """Drop the series of a deleted table. Objects handed out before count on, unseen."""
         for key in [key for key in self._operations if key[1] == table]:

@@ -13,7 +13,6 @@ from collections.abc import Callable, Generator
 from typing import Any
 
 from hashrange.errors import ApiError
-from hashrange.model.table_units import CapacityTally
 from hashrange.wire.messages import Message, Transport
 
 
@@ -44,9 +43,8 @@ _SEVERAL = frozenset((list, Each))
 class Call:
     """The state of one call: what drives it, and what is told to the metrics at its end.
 
-    Units are half units, so that they stay integers, and count for `table`; a call that fails may have consumed some
-    too. `tallies` has (tally, whether it is of reads) where more is to be told: an index consumed something, or
-    there are several tables, whose units are then in here alone. `finish(call, body or error)` is called exactly once.
+    Units are half units, so that they stay integers; a call that fails may have consumed some too.
+    `finish(call, body or error)` is called exactly once.
     `request` is whatever the front needs to answer; the call itself never looks at it.
     """
 
@@ -66,7 +64,6 @@ class Call:
         "returned_items",
         "started",
         "table",
-        "tallies",
         "write_units_half",
     )
 
@@ -81,7 +78,6 @@ class Call:
         self.read_units_half = 0
         self.write_units_half = 0
         self.returned_items = 0
-        self.tallies: list[tuple[CapacityTally, bool]] | None = None
         self._transport = transport
         self._finish = finish
         self._generator: Operation | None = None

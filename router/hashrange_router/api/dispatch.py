@@ -166,6 +166,7 @@ class Dispatcher:
             )
             error = internal()
         stats.fail(error.type_name)
+        stats.write_units_half += call.write_units_half
         if self._access_log.enabled:
             seconds = perf_counter() - call.started
             self._access_log.record(
