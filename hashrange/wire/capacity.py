@@ -51,7 +51,8 @@ one table ("index": "") or global index, and has for reads and for writes apart:
 
     {"table": str, "index": str,
      "read": int, "write": int,                 add this to the balance (half units; negative: taken back)
-     "read_rate": float, "write_rate": float}   half units a second that flow into the balance from now on
+     "read_rate": float, "write_rate": float,   half units a second that flow into the balance from now on
+     "read_limit": str, "write_limit": str}     what a refusal gives as reason (`hashrange.model.throttling.Limit`)
 
     balance += amount; ceiling = max(balance, 1 s of the rate)       when the answer arrives
     balance = min(ceiling, balance + rate * seconds)                 as time goes on
