@@ -20,9 +20,6 @@ ANSWER_WAIT_S = 2.0
 CONFLICT_WAIT_S = 0.25
 
 
-_SETTLING = frozenset((ChangeTable, ChangeDocument, WhenSettled))
-
-
 class SettlingTransport:
     """A `Transport` around another one, for programs that follow the catalogue through a `ClusterView`."""
 
@@ -37,7 +34,8 @@ class SettlingTransport:
 
     def send(self, message: Any, done: Done) -> None:
         """Send; answers to changes are given when the view has them, or a little later."""
-        if message.__class__ in _SETTLING:
+        kind = message.__class__
+        if kind is ChangeTable or kind is ChangeDocument or kind is WhenSettled:
             held = _Held(self, message, done, self._view.index)
             self._inner.send(message, held.answered)
         else:
