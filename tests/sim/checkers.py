@@ -158,7 +158,9 @@ def digest(node: Node, group: Group) -> int:
     if group.id == CONTROL:
         catalogue = node.engine.scan(keyspace.CATALOGUE_PREFIX, keyspace.CATALOGUE_PREFIX + b"\xff")
         contents += [entry for entry in catalogue if entry[0] != COPIED]
-    contents += node.engine.scan(*keyspace.hashes_of(place.store, keyspace.ITEMS, place.lo, place.hi))
+    for space in (keyspace.ITEMS, keyspace.LOCKS, keyspace.MARKERS):
+        contents += node.engine.scan(*keyspace.hashes_of(place.store, space, place.lo, place.hi))
+    contents.append((group.max_delete, group.deletes))
     queue = keyspace.queue_prefix(place.id)
     contents += node.engine.scan(queue, queue + b"\xff")
     return hash(str(contents))

@@ -342,10 +342,10 @@ class Pursuit:
         self._left -= 1
         if self._left:
             return
-        found = {verdict: said for verdict, said in self._verdicts}
+        found = dict(self._verdicts)
         if OK in found:
             self._closed(OK, found[OK])
-        elif UNKNOWN in found or (self._abandoned and self._intent.steps != []):
+        elif UNKNOWN in found or self._abandoned:
             self._closed(UNKNOWN, found.get(UNKNOWN, found.get(FAILED)))
         else:
             self._closed(FAILED, found[FAILED])

@@ -8,7 +8,7 @@ from typing import Any
 
 import orjson
 
-from hashrange.model.ledger import KEY
+from hashrange.model.ledger import KEY, RUNNING
 from hashrange.wire.messages import DELETE, WriteItem
 from hashrange.wire.transactions import TransactFinish, TransactPrepare, TransactRead, TransactWrite
 
@@ -35,18 +35,29 @@ _STEPS: dict[type, str] = {
 }
 
 
+def _row(message: WriteItem) -> tuple[str, str]:
+    """Name and state of the row of the ledger that is written; "" if it is none."""
+    item = message.key_item or message.decoded
+    if item is None and message.item_json:
+        item = orjson.loads(message.item_json)
+    if not item or KEY not in item:
+        return "", ""
+    return str(item[KEY].get("S", "")), item.get("state", {}).get("S", "")
+
+
+def txid_of(message: WriteItem) -> bytes:
+    """The transaction that is decided on."""
+    return bytes.fromhex(_row(message)[0][2:])
+
+
 def step_of(message: Any) -> str:
     """Which step of a coordinator a message is; "" for all others."""
     kind = message.__class__
     if kind is not WriteItem:
         return _STEPS.get(kind, "")
-    item = message.key_item or message.decoded
-    if item is None and message.item_json:
-        item = orjson.loads(message.item_json)
-    name = str(item[KEY]["S"]) if item and KEY in item else ""
+    name, state = _row(message)
     if name.startswith("t#"):
-        state = item.get("state", {}).get("S", "") if item else ""
-        return CLAIM if state == "running" else MARK
+        return CLAIM if state == RUNNING else MARK
     if name.startswith("x#"):
         return FORGET if message.kind == DELETE else DECIDE
     return ""
