@@ -15,6 +15,7 @@ import typer
 _ENDPOINT = "Endpoint"
 _DATA = "Data"
 _BEHAVIOUR = "Behaviour"
+_CAPACITY = "Capacity"
 _LOGS = "Logs"
 _NOT_YET = "Not in this version (refused with a clear message)"
 
@@ -141,6 +142,38 @@ IndexLag = Annotated[
     ),
 ]
 
+Throttling = Annotated[
+    Text,
+    _text(
+        "--throttling",
+        "MODE",
+        _CAPACITY,
+        "Refuse what exceeds the capacity of a table, an index or a partition: on, for all tables; "
+        "provisioned-only, for those in provisioned mode; off.",
+        "off",
+    ),
+]
+CapacityMultiplier = Annotated[
+    Text,
+    _text(
+        "--capacity-multiplier",
+        "FACTOR",
+        _CAPACITY,
+        "Every budget and ceiling times this, so that a test need not wait for a large table's limits.",
+        "1.0",
+    ),
+]
+ThrottleFaults = Annotated[
+    Text,
+    _text(
+        "--throttle-faults",
+        "TABLE=SHARE,...",
+        _CAPACITY,
+        "Throttle this share of the requests on purpose, such as orders=0.2,*=0.01; * is for all other "
+        "tables. Works with throttling off too.",
+    ),
+]
+
 LogFormat = Annotated[
     Text,
     _text("--log-format", "text|json|auto", _LOGS, "auto: text on a terminal, JSON lines otherwise.", "auto"),
@@ -150,10 +183,6 @@ LogLevel = Annotated[
 ]
 Access = Annotated[Switch, _switch("--access-log", _LOGS, "Log one line for every request.")]
 
-Throttling = Annotated[
-    Text,
-    _text("--throttling", "MODE", _NOT_YET, "Enforce capacity: off, on or provisioned-only.", "off"),
-]
 Triggers = Annotated[Switch, _switch("--triggers", _NOT_YET, "Run functions on table changes.")]
 Dax = Annotated[Switch, _switch("--dax", _NOT_YET, "Start a DAX cache node.")]
 Console = Annotated[Switch, _switch("--console", _NOT_YET, "Serve the web console.")]

@@ -28,10 +28,12 @@ def serve(
     delay_transient_statuses: options.DelayStatuses = None,
     ttl_interval_ms: options.TtlInterval = None,
     index_lag_ms: options.IndexLag = None,
+    throttling: options.Throttling = None,
+    capacity_multiplier: options.CapacityMultiplier = None,
+    throttle_faults: options.ThrottleFaults = None,
     log_format: options.LogFormat = None,
     log_level: options.LogLevel = None,
     access_log: options.Access = None,
-    throttling: options.Throttling = None,
     triggers: options.Triggers = None,
     dax: options.Dax = None,
     console: options.Console = None,
@@ -48,6 +50,7 @@ def serve(
       hashrange serve
       hashrange serve --in-memory --port 8001
       hashrange serve --data-dir /var/lib/hashrange --host 0.0.0.0
+      hashrange serve --throttling on --throttle-faults orders=0.2
       hashrange serve --config hashrange.toml --print-config
     """
     given = {

@@ -9,7 +9,7 @@ no more is admitted than the capacity, plus what the rate gives, plus one reques
     bucket.charge(2, clock.monotonic())
 
 Amounts are half capacity units. A bucket may also live on grants: somebody who knows the whole says what this one
-may consume, and for how long that holds (`grant`).
+may consume, and for how long that holds (`grant`; `hashrange.wire.capacity` has the rules).
 """
 
 from __future__ import annotations
@@ -24,15 +24,14 @@ EXPIRED_S = 1e300
 
 
 class TokenBucket:
-    """One budget. `charged` counts what was consumed since `take_charged`."""
+    """One budget. `balance` is as of the last call that was given the time."""
 
-    __slots__ = ("_at_s", "_until_s", "balance", "capacity", "charged", "rate")
+    __slots__ = ("_at_s", "_until_s", "balance", "capacity", "rate")
 
     def __init__(self, rate: float, capacity: float, balance: float, now_s: float) -> None:
         self.rate = rate
         self.capacity = capacity
         self.balance = balance
-        self.charged = 0
         self._at_s = now_s
         self._until_s = inf
 
@@ -52,7 +51,6 @@ class TokenBucket:
             balance = self.capacity
         self.balance = balance - units_half
         self._at_s = now_s
-        self.charged += units_half
 
     def settle(self, now_s: float) -> None:
         """Bring the balance up to date."""
@@ -62,28 +60,21 @@ class TokenBucket:
         self.balance = balance if balance < self.capacity else self.capacity
         self._at_s = now_s
 
-    def take_charged(self) -> int:
-        """What was charged since the last call: to be reported to whoever makes the grants."""
-        charged, self.charged = self.charged, 0
-        return charged
-
     @property
     def granted(self) -> bool:
         """Whether it lives on a grant, be it in force or not."""
         return self._until_s != inf
 
     def grant(self, tokens_half: float, rate: float, valid_until_s: float, now_s: float) -> None:
-        """Replace balance and rate: `tokens_half` may be consumed, counted from the last `take_charged` on.
+        """Add so many tokens (negative: take back), and let `rate` flow in from now on.
 
-        What was charged since then counts against the grant: it was under way meanwhile. While the grant is in
-        force the balance grows at `rate` up to what was granted, or a second's worth. Afterwards the rate goes on,
-        but what is left of the tokens is forfeited, down to a second's worth: without word from the one who knows
-        the whole, nobody lives on savings.
+        What was put aside so is forfeited down to a second's worth when the grant runs out, while the rate goes on:
+        without word from the one who knows the whole, nobody lives on savings and nobody starves.
         """
+        self.settle(now_s)
         self.rate = rate
-        self.capacity = max(tokens_half, rate * SHARE_S)
-        self.balance = tokens_half - self.charged
-        self._at_s = now_s
+        self.balance += tokens_half
+        self.capacity = max(self.balance, rate * SHARE_S)
         self._until_s = valid_until_s
 
     def resize(self, rate: float, capacity: float, now_s: float) -> None:

@@ -23,7 +23,7 @@ from typing import Annotated, Any
 
 from pydantic import BeforeValidator, Field, model_validator
 
-from hashrange.runtime.config import DataConfig, EndpointConfig, LogConfig, Seconds, Whole
+from hashrange.runtime.config import CapacityConfig, DataConfig, EndpointConfig, LogConfig, Seconds, Whole
 
 _AZ = r"^[a-z0-9][a-z0-9-]{0,31}$"
 _HOST_NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]{0,251}[A-Za-z0-9])?")
@@ -120,7 +120,7 @@ Seeds = Annotated[tuple[Seed, ...], BeforeValidator(_seeds)]
 Address = Annotated[str | None, BeforeValidator(_address)]
 
 
-class NodeConfig(LogConfig, DataConfig):
+class NodeConfig(LogConfig, DataConfig, CapacityConfig):
     """The effective settings of one node; frozen, so that parts may keep what they read."""
 
     id: Whole = Field(ge=1, le=65_535, description="number of the node, its own for ever")

@@ -35,8 +35,6 @@ def load_router(file: Path | None, environ: Mapping[str, str]) -> RouterConfig:
     """The configuration of a router; raises `ConfigError` with every mistake found."""
     config = _load(RouterConfig, file, environ)
     problems: list[Problem] = []
-    if config.throttling != "off":
-        problems.append(Problem("throttling", "throttling is not built yet; use 'off'"))
     if config.credentials_file is not None:
         found, mistakes = read_credentials_file(config.credentials_file)
         problems.extend(Problem("credentials_file", mistake) for mistake in mistakes)

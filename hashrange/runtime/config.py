@@ -12,6 +12,8 @@ and cannot say which source a value came from.
 from __future__ import annotations
 
 import os
+import re
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -39,6 +41,29 @@ def _list_of_origins(value: Any) -> Any:
     return value
 
 
+_FAULT = re.compile(r"(?P<table>\*|[A-Za-z0-9_.-]{3,255})=(?P<share>[0-9]*\.?[0-9]+)")
+
+
+def parse_throttle_faults(faults: Iterable[str]) -> dict[str, float]:
+    """Table name, or `*` for all others, to the share of its requests that is refused, of texts `TABLE=SHARE`."""
+    found: dict[str, float] = {}
+    for text in faults:
+        match = _FAULT.fullmatch(text)
+        if match is None or not 0 <= float(match["share"]) <= 1:
+            raise ValueError(f"{text!r} is no TABLE=SHARE with a share from 0 to 1")
+        if match["table"] in found:
+            raise ValueError(f"{match['table']} is named twice")
+        found[match["table"]] = float(match["share"])
+    return found
+
+
+def _faults(value: Any) -> Any:
+    value = _list_of_origins(value)
+    if isinstance(value, list | tuple):
+        parse_throttle_faults(str(each) for each in value)
+    return value
+
+
 def _home_expanded(value: Any) -> Any:
     return Path(value).expanduser() if isinstance(value, str | Path) and str(value) else value
 
@@ -57,10 +82,23 @@ class Credential(BaseModel):
     secret: SecretStr = Field(min_length=1)
 
 
-class EndpointConfig(BaseModel):
-    """Settings of whatever serves the API over HTTP: the embedded server and a router."""
+class CapacityConfig(BaseModel):
+    """Settings of whatever enforces capacity: routers the budgets of tables, nodes the ceilings of partitions."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
+
+    throttling: Literal["off", "on", "provisioned-only"] = Field(
+        "off",
+        description="refuse what exceeds the capacity of a table, an index or a partition: of all tables, or only "
+        "of those in provisioned mode",
+    )
+    capacity_multiplier: Seconds = Field(
+        1.0, ge=0.001, le=1e6, description="every budget and ceiling times this, for tests"
+    )
+
+
+class EndpointConfig(CapacityConfig):
+    """Settings of whatever serves the API over HTTP: the embedded server and a router."""
 
     host: str = Field("127.0.0.1", min_length=1, description="address to listen on; 0.0.0.0 for all")
     port: Whole = Field(8000, ge=0, le=65535, description="TCP port; 0 picks a free one")
@@ -91,7 +129,10 @@ class EndpointConfig(BaseModel):
         "signature is verified",
     )
     credentials: tuple[Credential, ...] = Field((), description="access keys that may sign requests")
-    throttling: Literal["off", "on", "provisioned-only"] = Field("off", description="enforce capacity")
+    throttle_faults: Annotated[tuple[str, ...], BeforeValidator(_faults)] = Field(
+        (),
+        description="TABLE=SHARE, ...: throttle that share of the requests on purpose; * for all other tables",
+    )
     validation_wording: Annotated[Literal["2026", "classic"], BeforeValidator(_year_as_text)] = Field(
         "2026", description="texts of validation errors: as AWS words them today, or before June 2026"
     )

@@ -12,6 +12,7 @@ from hashrange.runtime.config import ServeConfig
 _SPECIAL = {
     "region": "an AWS region such as us-east-1 (lower-case letters, digits and hyphens)",
     "cors": "a list of origins, or * for all",
+    "throttle_faults": "a list of TABLE=SHARE with a share from 0 to 1, such as orders=0.2,*=0.01",
     "host": "a host name or an IP address",
     "admin_host": "a host name or an IP address",
     "az": "a zone such as az1 (lower-case letters, digits and hyphens)",

@@ -239,13 +239,6 @@ def _check_whole(config: ServeConfig, sources: dict[str, str], problems: list[Pr
             problems.append(
                 Problem(sources[name], f"{what} is not available in this version; remove the setting")
             )
-    if config.throttling != "off":
-        problems.append(
-            Problem(
-                sources["throttling"],
-                f"throttling is not built yet, so {config.throttling!r} would enforce nothing; use 'off'",
-            )
-        )
     if not config.in_memory and config.data_dir.exists() and not config.data_dir.is_dir():
         problems.append(
             Problem(

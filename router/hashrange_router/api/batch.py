@@ -15,10 +15,12 @@ from hashrange.model import record as records
 from hashrange.model.key_rules import check_index_keys, check_item_keys
 from hashrange.model.table import TableSchema
 from hashrange.model.table_units import CapacityTally, read_units_half
+from hashrange.model.throttling import is_throttling
 from hashrange.model.value import Item, check_item_size, dump
 from hashrange.wire import messages as wire
 from hashrange.wire.messages import ReadItem, WriteItem
-from hashrange_router.api.call import Call, Each, Operation
+from hashrange_router.api.batch_members import carry_out
+from hashrange_router.api.call import Call, Operation
 from hashrange_router.api.context import ANY_EPOCH, RouterContext
 from hashrange_router.api.expressions import check_scalar, load, projection_of
 from hashrange_router.api.items import collection_metrics, encode_key
@@ -58,7 +60,8 @@ class BatchOperations:
                 for value in key.values():
                     self._context.rules.normalise_value(value)
             groups.append(_TableKeys(name, entry, projection_of(entry, self._context.wording)))
-        messages = Each()
+        messages: list[ReadItem | WriteItem] = []
+        owners: list[TableSchema] = []
         for group in groups:
             table = group.table = self._context.table(group.name)
             if group.projection is not None:
@@ -67,8 +70,9 @@ class BatchOperations:
                 encoded = encode_key(table, key)
                 partition = table.partition_for(encoded).id
                 messages.append(ReadItem(partition, ANY_EPOCH, encoded, group.consistent))
+                owners.append(table)
         call.table = groups[0].table.name if len(groups) == 1 and groups[0].table else ""
-        found: list[bytes | ApiError | None] = yield messages
+        found = yield from carry_out(self._context.admission, owners, messages)
         _check_failures(found)
         return self._get_reply(call, request.get("ReturnConsumedCapacity"), groups, found)
 
@@ -112,7 +116,7 @@ class BatchOperations:
         for name, entries in requests.items():
             for entry in entries:
                 prepared.append((name, entry, *self._normalised(entry)))
-        messages = Each()
+        messages: list[ReadItem | WriteItem] = []
         tables: dict[str, TableSchema] = {}
         identities = []
         for name, _, item, size in prepared:
@@ -124,7 +128,8 @@ class BatchOperations:
             messages.append(write)
         check_no_duplicates(identities)
         call.table = next(iter(tables.values())).name if len(tables) == 1 else ""
-        results = yield messages
+        owners = [tables[name] for name, _, _, _ in prepared]
+        results = yield from carry_out(self._context.admission, owners, messages)
         _check_failures(results)
         tallies: dict[str, CapacityTally] = {}
         metrics: dict[str, list[Any]] = {}
@@ -164,7 +169,7 @@ def _check_failures(answers: list[Any]) -> None:
     """Raise what must not be sent again, or the first failure when nothing at all was done."""
     failures = [answer for answer in answers if isinstance(answer, ApiError)]
     for failure in failures:
-        if failure.status < 500:
+        if failure.status < 500 and not is_throttling(failure):
             raise failure
     if failures and len(failures) == len(answers):
         raise failures[0]

@@ -20,7 +20,7 @@ from hashrange.wire.messages import CollectionSize, ReadItem, WriteItem
 from hashrange_router.api import expressions
 from hashrange_router.api.call import Call, Operation
 from hashrange_router.api.context import ANY_EPOCH, RouterContext
-from hashrange_router.api.replies import EMPTY, consumed_json, write_reply
+from hashrange_router.api.replies import EMPTY, charge_failed, consumed_json, own_units_half, write_reply
 
 HEADER = records.HEADER_SIZE
 
@@ -55,9 +55,14 @@ class ItemOperations:
         if projection is not None:
             expressions.check_scalar(projection.nested_heads, table)
         consistent = request.get("ConsistentRead") is True
+        admission = self._context.admission
+        if admission is not None:
+            admission.read(table, None)
         record = yield ReadItem(table.partition_for(encoded).id, ANY_EPOCH, encoded, consistent)
         size = records.size(record) if record is not None else 0
         call.read_units_half = half = read_units_half(size, consistent)
+        if admission is not None:
+            admission.charge_read(table, None, half)
         mode = request.get("ReturnConsumedCapacity")
         if record is None:
             if mode is None:
@@ -132,7 +137,18 @@ class ItemOperations:
         if "ReturnValues" in request:
             write.returns = RETURNS[request["ReturnValues"]]
         write.want_old_on_failure = request.get("ReturnValuesOnConditionCheckFailure") == "ALL_OLD"
-        result = yield write
+        admission = self._context.admission
+        if admission is not None:
+            admission.write(table, write.decoded)
+        try:
+            result = yield write
+        except ApiError as error:
+            half = charge_failed(call, error)
+            if half and admission is not None:
+                admission.charge_write(table, half, None)
+            raise
+        if admission is not None:
+            admission.charge_write(table, own_units_half(result), result.index_units)
         metrics = None
         if table.lsis and request.get("ReturnItemCollectionMetrics") == "SIZE":
             metrics = yield from collection_metrics(table, item)

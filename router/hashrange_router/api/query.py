@@ -38,6 +38,7 @@ from hashrange_router.api.ranges import (
     INVALID_START,
     PAGE_BYTES,
     Source,
+    charge_page,
     check_start,
     open_source,
     page_reply,
@@ -129,7 +130,12 @@ class RangeOperations:
         message.reverse = reverse
         message.limit = request.get("Limit")
         message.max_bytes = PAGE_BYTES
+        admission = self._context.admission
+        if admission is not None:
+            admission.read(table, source.budget)
         result: RangeResult = yield message
+        if admission is not None:
+            charge_page(admission, source, [result], message.consistent)
         # A table without a range key has at most one item to give: there is nothing to go on with.
         last = result.last if source.index is not None or source.codec.range_parts else None
         return page_reply(call, request, source, [result], last, message.consistent)
@@ -203,7 +209,11 @@ class RangeOperations:
         results: list[RangeResult] = []
         last = None
         message = self._message(request, source, parsed, source.partitions.of(low), low, high)
-        stale = 0
+        stale = charged = 0
+        admission = self._context.admission
+        if admission is not None:
+            # Once for the page: were a part of it refused, a page over many partitions might never come about.
+            admission.read(table, source.budget)
         while low < high:
             partition = self._partition_at(table, source, low)
             upper = min(high, _upper(partition.hi + 1))
@@ -220,6 +230,8 @@ class RangeOperations:
                     ) from None
                 continue
             results.append(result)
+            if admission is not None:
+                charged = charge_page(admission, source, results, message.consistent, charged)
             last = result.last
             if last is not None:
                 break

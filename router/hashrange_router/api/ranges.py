@@ -18,6 +18,7 @@ from hashrange.model.table_units import CapacityTally, read_units_half
 from hashrange.model.value import Item, ValueRules
 from hashrange.wire.messages import RangeResult
 from hashrange_router.api.call import Call
+from hashrange_router.api.context import Admission
 
 PAGE_BYTES = 1 << 20
 """Item data of one page of Query or Scan (DynamoDB Developer Guide, Constraints)."""
@@ -28,7 +29,7 @@ INVALID_START = "The provided starting key is invalid"
 class Source:
     """What a read goes over: the table itself, or one of its indexes."""
 
-    __slots__ = ("codec", "index", "name", "names", "partitions", "space", "table")
+    __slots__ = ("budget", "codec", "index", "name", "names", "partitions", "space", "table")
 
     def __init__(self, table: TableSchema, index: IndexSchema | None) -> None:
         self.table = table
@@ -36,6 +37,8 @@ class Source:
         self.codec: KeyCodec = table.codec if index is None else index.codec
         self.partitions = table.partitions if index is None else index.partitions
         self.space = 0
+        self.budget = index.name if index is not None and index.kind == "GSI" else None
+        """The global index whose capacity is used, or None for the table's."""
         names = table.key_names
         if index is not None:
             names = tuple(dict.fromkeys((*index.key_names, *table.key_names)))
@@ -93,6 +96,22 @@ def count_units(call: Call, source: Source, results: list[RangeResult], consiste
                 tally.add_table(read_units_half(size, consistent))
     call.read_units_half = tally.total_half
     return tally
+
+
+def charge_page(
+    admission: Admission, source: Source, results: list[RangeResult], consistent: bool, charged: int = 0
+) -> int:
+    """Charge what is read of a page so far, less what was `charged` for it before; returns the sum of both.
+
+    A page is rounded once. What a local index fetches is the table's, rounded item by item.
+    """
+    half = read_units_half(sum(result.size_bytes for result in results), consistent)
+    for result in results:
+        for size in result.fetched_sizes:
+            half += read_units_half(size, consistent)
+    if half != charged:
+        admission.charge_read(source.table, source.budget, half - charged)
+    return half
 
 
 def page_reply(

@@ -6,6 +6,7 @@ from typing import Any
 
 import orjson
 
+from hashrange.errors import CONDITION_FAILED, ApiError
 from hashrange.model.table_units import CapacityTally, consumed_table_only, consumed_total, write_units_half
 from hashrange.wire.messages import WriteResult
 from hashrange_router.api.call import Call
@@ -35,6 +36,26 @@ def add_write(tally: CapacityTally, result: WriteResult) -> None:
     if result.index_units is not None:
         for kind, name, half in result.index_units:
             tally.add_index(kind, name, half)
+
+
+def own_units_half(result: WriteResult) -> int:
+    """What one write consumed of its table: local indexes are the table's, global ones have capacity of their own."""
+    size, other = result.old_size, result.new_size
+    half = write_units_half(size if size > other else other)
+    if result.index_units is not None:
+        half += sum(units for kind, _, units in result.index_units if kind == "LSI")
+    return half
+
+
+def charge_failed(call: Call, error: ApiError) -> int:
+    """Count what a write consumed that failed: only a failed condition costs, by the size of the item there is.
+
+    Returns the half units (DynamoDB Developer Guide, capacity unit consumption for write operations).
+    """
+    if error.type_name != CONDITION_FAILED:
+        return 0
+    call.write_units_half = half = write_units_half(error.item_size)
+    return half
 
 
 def write_reply(call: Call, mode: str | None, table: str, result: WriteResult, metrics: Any) -> bytes:

@@ -8,8 +8,8 @@ what was consumed (`Admission` in hashrange_router.api.context). Nothing is rese
 under way at the same moment may overdraw a budget together; the debt is waited for.
 
 Whoever shares a table's capacity among the routers (the vendor, in a cluster) is told `needs()` about once a second
-and answers with a `grant` for each table and index that it heard of. A router that hears nothing goes on at the rate
-of its last share.
+and `accept` takes its answer over: a grant for each table and index that it was told of. A router that hears nothing
+goes on at the rate of its last share.
 
 State is one entry per table name, checked by the identity of the schema: a changed document makes a new schema, and
 the first request that brings it along has the budgets fitted to it, keeping balances.
@@ -22,9 +22,9 @@ from collections.abc import Callable
 from hashrange.errors import ApiError
 from hashrange.model.table import IndexSchema, TableSchema
 from hashrange.model.table_document import TableDocument
-from hashrange.model.throttling import Limit, reasons_of, throttled
+from hashrange.model.throttling import reasons_of, throttled
 from hashrange.model.value import Item
-from hashrange.wire.capacity import CapacityNeed
+from hashrange.wire.capacity import Answer, CapacityNeed
 from hashrange_router.capacity.resource import REFUSED_HALF, Budget, Resource, Rules, TableState
 
 GLOBAL = "GSI"
@@ -92,19 +92,7 @@ class Meter:
                     found.append(need)
         return found
 
-    def grant(
-        self,
-        table: str,
-        index: str,
-        *,
-        read_tokens_half: float,
-        read_rate_half_per_s: float,
-        write_tokens_half: float,
-        write_rate_half_per_s: float,
-        valid_s: float,
-        read_limit: Limit | None = None,
-        write_limit: Limit | None = None,
-    ) -> None:
+    def accept(self, answer: Answer) -> None:
         """Nothing is enforced: nothing is granted."""
 
     def resources(self) -> list[Resource]:
@@ -150,6 +138,8 @@ class Enforcer(Meter):
         super().__init__(documents)
         self._clock = now_s
         self._rules = rules
+        self.on_dry: Callable[[], None] = lambda: None
+        """Called when a request is refused, and when there is a bucket that has had no grant yet."""
 
     def read(self, table: TableSchema, index: str | None) -> None:
         """Refuse a read of the table, or of a global index, that has no capacity left."""
@@ -212,48 +202,34 @@ class Enforcer(Meter):
                     if budget.bucket is not None:
                         budget.bucket.charge(half, self._clock())
 
-    def grant(
-        self,
-        table: str,
-        index: str,
-        *,
-        read_tokens_half: float,
-        read_rate_half_per_s: float,
-        write_tokens_half: float,
-        write_rate_half_per_s: float,
-        valid_s: float,
-        read_limit: Limit | None = None,
-        write_limit: Limit | None = None,
-    ) -> None:
-        """What this router may consume of a table (`index` "") or global index, answering its last `needs()`.
+    def accept(self, answer: Answer) -> None:
+        """Take over the grants of an answer to `needs()`; what is granted for a table that is gone is ignored.
 
-        Tokens count from that call on; see `TokenBucket.grant`. A limit replaces what refusals give as the reason.
-        Rates and tokens are taken as they are: whoever grants has applied the multiplier. What is granted for a
-        table that no request has named lately is ignored.
+        Rates and tokens are taken as they are: whoever grants has applied the multiplier.
         """
-        state = self._states.get(table)
-        resource = None
-        if state is not None:
-            resource = state.table if not index else state.indexes.get(index)
-        if resource is None:
-            return
         now_s = self._clock()
-        for budget, tokens, rate, limit in (
-            (resource.reads, read_tokens_half, read_rate_half_per_s, read_limit),
-            (resource.writes, write_tokens_half, write_rate_half_per_s, write_limit),
-        ):
-            if budget.bucket is not None:
-                budget.bucket.grant(tokens, rate, now_s + valid_s, now_s)
-                budget.limit = limit or budget.limit
+        until_s = now_s + answer["valid_ms"] / 1000
+        for grant in answer["grants"]:
+            state = self._states.get(grant["table"])
+            if state is None:
+                continue
+            resource = state.indexes.get(grant["index"]) if grant["index"] else state.table
+            if resource is not None:
+                for budget, name in ((resource.reads, "read"), (resource.writes, "write")):
+                    if budget.bucket is not None:
+                        budget.bucket.grant(grant[name], grant[name + "_rate"], until_s, now_s)
+                        budget.limit = grant[name + "_limit"]
 
     def _now_s(self) -> float:
         return self._clock()
 
     def _fit(self, state: TableState, document: TableDocument, changed: bool) -> None:
-        self._rules.apply(state, document, changed, self._clock())
+        if self._rules.apply(state, document, changed, self._clock()):
+            self.on_dry()
 
     def _refusal(self, state: TableState, resource: Resource, budget: Budget, *, write: bool) -> ApiError:
         budget.refused += REFUSED_HALF
+        self.on_dry()
         return throttled(
             budget.limit,
             resource.arn,

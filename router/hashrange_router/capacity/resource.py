@@ -6,21 +6,15 @@ Local indexes consume the table's. Pure.
 
 from __future__ import annotations
 
-from typing import Any, Final, Literal
+from typing import Final, Literal
 
 from hashrange.model.table import IndexSchema, TableSchema
 from hashrange.model.table_document import PROVISIONED, TableDocument
-from hashrange.model.throttling import (
-    KEY_RANGE_EXCEEDED,
-    MAX_ON_DEMAND_EXCEEDED,
-    PROVISIONED_EXCEEDED,
-    Limit,
-)
+from hashrange.model.table_limits import Limit as Rate
+from hashrange.model.table_limits import limits
+from hashrange.model.throttling import PROVISIONED_EXCEEDED, Limit
 from hashrange.model.token_bucket import SHARE_S, TokenBucket
 from hashrange.wire.capacity import CapacityNeed
-
-BURST_S: Final = 300.0
-"""Unused provisioned capacity of so many seconds is kept (DynamoDB Developer Guide, burst capacity)."""
 
 REFUSED_HALF: Final = 2
 """What a refused request is taken to have wanted, in half units: the smallest write, or strong read."""
@@ -31,8 +25,8 @@ Throttling = Literal["off", "on", "provisioned-only"]
 class Budget:
     """One direction of a resource: its bucket, or None while nothing is enforced, and what was counted.
 
-    `limit` is what a refusal gives as the reason. `provisioned` is the configured rate in half units a second, 0 on
-    demand. Totals only grow.
+    `limit` is what a refusal gives as the reason. `provisioned` is what the table asks for, in half units a second, 0
+    on demand. Totals only grow.
     """
 
     __slots__ = ("bucket", "limit", "provisioned", "refused", "refused_reported", "used", "used_reported")
@@ -48,8 +42,6 @@ class Budget:
         """What was used and refused since the last call."""
         used, refused = self.used - self.used_reported, self.refused - self.refused_reported
         self.used_reported, self.refused_reported = self.used, self.refused
-        if self.bucket is not None:
-            self.bucket.take_charged()
         return used, refused
 
     def left(self, now_s: float) -> int:
@@ -117,54 +109,51 @@ class TableState:
 
 
 class Rules:
-    """What is enforced, and how much of it: the rates of a table's document become buckets.
+    """What is enforced, and how much of it: the limits of a table's document become buckets.
 
     `alone` says that this router is the only one and nobody makes grants: then it saves the whole burst itself.
     Otherwise it begins with a second's worth of the whole rate, until its first grant comes.
     """
 
-    __slots__ = ("_mode", "_multiplier", "_save_s")
+    __slots__ = ("_alone", "_mode", "_multiplier")
 
     def __init__(self, mode: Throttling, multiplier: float, alone: bool) -> None:
         self._mode = mode
         self._multiplier = multiplier
-        self._save_s = BURST_S if alone else SHARE_S
+        self._alone = alone
 
-    def apply(self, state: TableState, document: TableDocument, changed: bool, now_s: float) -> None:
-        """Give every resource of a table the buckets that its document asks for. `changed`: its mode did."""
-        schema = state.schema
-        parts = {each["IndexName"]: each for each in document["GlobalSecondaryIndexes"]}
-        self._apply(state.table, document, state.provisioned, changed, now_s)
-        for name, resource in state.indexes.items():
-            part = parts.get(name)
-            if part is not None:
-                self._apply(resource, part, state.provisioned, changed, now_s)
+    def apply(self, state: TableState, document: TableDocument, changed: bool, now_s: float) -> bool:
+        """Give every resource of a table the buckets that its document asks for; True when one is new.
+
+        `changed`: the billing mode did, so that a grant for the old one says nothing about the new one.
+        """
+        new = False
+        for resource in state.resources:
+            found = limits(document, resource.index, multiplier=self._multiplier)
+            if found is not None:
+                for budget, rate in zip((resource.reads, resource.writes), found, strict=True):
+                    new |= self._fit(budget, rate, changed, now_s)
         state.behind = tuple(
             (each, state.indexes[each.name])
-            for each in schema.gsis
+            for each in state.schema.gsis
             if each.maintained and state.indexes[each.name].writes.bucket is not None
         )
+        return new
 
-    def _apply(
-        self, resource: Resource, part: dict[str, Any], provisioned: bool, changed: bool, now_s: float
-    ) -> None:
-        for budget, direction in ((resource.reads, "Read"), (resource.writes, "Write")):
-            units, save_s = float(part["Throughput"][direction]), self._save_s
-            budget.provisioned = units * 2 if provisioned else 0.0
-            budget.limit = PROVISIONED_EXCEEDED
-            if not provisioned:
-                maximum = part.get("OnDemand", {}).get(f"Max{direction}RequestUnits", -1)
-                budget.limit = MAX_ON_DEMAND_EXCEEDED if maximum > 0 else KEY_RANGE_EXCEEDED
-                units, save_s = float(maximum if maximum > 0 else part["Warm"][direction]), SHARE_S
-            if self._mode == "off" or (self._mode == "provisioned-only" and not provisioned):
-                budget.bucket = None
-            else:
-                self._fit(budget, 2 * units * self._multiplier, save_s, changed, now_s)
-
-    def _fit(self, budget: Budget, rate: float, save_s: float, changed: bool, now_s: float) -> None:
+    def _fit(self, budget: Budget, rate: Rate, changed: bool, now_s: float) -> bool:
+        half = rate.rate_half
+        on_demand = rate.reason != PROVISIONED_EXCEEDED
+        budget.provisioned = 0.0 if on_demand else half / self._multiplier
+        budget.limit = rate.reason
         bucket = budget.bucket
+        if self._mode == "off" or (self._mode == "provisioned-only" and on_demand):
+            budget.bucket = None
+            return False
+        capacity = half * (rate.burst_s if self._alone else SHARE_S)
         if bucket is None:
-            budget.bucket = TokenBucket(rate, rate * save_s, rate * SHARE_S, now_s)
-        elif changed or not bucket.granted:
-            bucket.resize(rate, rate * save_s, now_s)
+            budget.bucket = TokenBucket(half, capacity, half * SHARE_S, now_s)
+            return True
+        if changed or not bucket.granted:
+            bucket.resize(half, capacity, now_s)
         # Else the next grant, within a second or two, brings this router's share of the new rate.
+        return False

@@ -1,0 +1,33 @@
+"""Composes the admission of a router from its settings: what is enforced, and what is refused on purpose."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from hashrange_router.api.context import RouterContext
+from hashrange_router.capacity.admission import Enforcer, Meter
+from hashrange_router.capacity.faults import ThrottleFaults
+from hashrange_router.capacity.resource import Rules
+
+from hashrange.runtime.config import EndpointConfig, parse_throttle_faults
+
+
+def compose_admission(
+    context: RouterContext,
+    config: EndpointConfig,
+    now_s: Callable[[], float],
+    chance: Callable[[], float],
+    *,
+    alone: bool,
+) -> Meter:
+    """Give the router its admission; returns what counts in it, and takes grants.
+
+    `alone`: there is no other router and nobody who makes grants. `now_s` is monotonic.
+    """
+    meter = Meter(context.get)
+    if config.throttling != "off":
+        rules = Rules(config.throttling, config.capacity_multiplier, alone)
+        meter = Enforcer(context.get, now_s, rules)
+    faults = parse_throttle_faults(config.throttle_faults)
+    context.admission = ThrottleFaults(meter, faults, chance) if faults else meter
+    return meter
