@@ -28,6 +28,8 @@ from hashrange_router.http.server import HttpServer, serve
 from hashrange_router.pages import Pages
 
 from hashrange import __version__
+from hashrange.cli.capacity import compose_admission
+from hashrange.cli.capacity_metrics import register_capacity_metrics
 from hashrange.cli.front import http_limits, register_front_metrics
 from hashrange.cli.storage import LoopScheduler, Storage, fatal
 from hashrange.cli.storage_metrics import register_storage_metrics
@@ -107,6 +109,7 @@ class EmbeddedServer:
         if after is None:
             # Behind the answer to the DeleteTable, which would bring the series back.
             self.scheduler.call_soon(lambda: self.telemetry.forget_table(name))
+            self.scheduler.call_soon(lambda: self.meter.forget(name))
 
     def recover(self) -> None:
         """Bring back the state of the last run, and carry on what it left unfinished."""
@@ -126,6 +129,9 @@ class EmbeddedServer:
             lambda: self.clock.wall_ms() / 1000,
             lambda: str(uuid.uuid4()),
         )
+        self.meter = compose_admission(
+            self.context, config, self.clock.monotonic, random.Random().random, alone=True
+        )
         catalogue = self.node.catalogue
         self.context.next_partition_id = lambda: catalogue.next_partition_id
         for name, document in catalogue.documents.items():
@@ -140,6 +146,8 @@ class EmbeddedServer:
             authenticator(config.secrets(), config.region, config.strict_region, self.clock),
             Pages(f"{config.host}:{config.port}", lambda: self.ready, self.telemetry.render, CONTENT_TYPE),
         )
+        self.dispatcher.note = self.meter.note
+        register_capacity_metrics(self.telemetry, self.meter)
         register_front_metrics(self.telemetry, lambda: self.dispatcher, lambda: self.http)
         register_storage_metrics(self)
         self.http = await serve(self.dispatcher, config.host, config.port, limits=http_limits(config))

@@ -25,6 +25,8 @@ from hashrange_router.pages import Pages
 
 from hashrange import __version__
 from hashrange.cli.admin import AdminPort, Faults
+from hashrange.cli.capacity import compose_admission
+from hashrange.cli.capacity_metrics import register_capacity_metrics
 from hashrange.cli.front import http_limits, register_front_metrics
 from hashrange.cli.router_metrics import register_routing_metrics
 from hashrange.errors import ApiError, internal, unavailable
@@ -81,6 +83,7 @@ class RouterServer:
         )
         self.context.next_partition_id = lambda: self.view.next_partition_id
         self.context.locate = self.routing.places.locate
+        self.meter = compose_admission(self.context, config, clock.monotonic, rng.random, alone=False)
         self._authenticate = authenticator(config.secrets(), config.region, config.strict_region, clock)
         self.dispatcher: Dispatcher
         self.http: HttpServer
@@ -114,6 +117,7 @@ class RouterServer:
         if after is None:
             # Behind the answer to the DeleteTable, which would bring the series back.
             self._loop.call_later(1.0, lambda: self.telemetry.forget_table(name))
+            self._loop.call_later(1.0, lambda: self.meter.forget(name))
 
     # Readiness.
 
@@ -179,6 +183,8 @@ class RouterServer:
                 CONTENT_TYPE,
             ),
         )
+        self.dispatcher.note = self.meter.note
+        register_capacity_metrics(self.telemetry, self.meter)
         register_front_metrics(self.telemetry, lambda: self.dispatcher, lambda: self.http)
         register_routing_metrics(self.telemetry, self.routing.transport, self.routing.feed)
         self.admin = AdminPort(
