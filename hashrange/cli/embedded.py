@@ -26,6 +26,7 @@ from hashrange_router.api.tables_quotas import Quotas
 from hashrange_router.auth.gate import authenticator
 from hashrange_router.http.server import HttpServer, serve
 from hashrange_router.pages import Pages
+from hashrange_router.scaling.service import scaling_service
 
 from hashrange import __version__
 from hashrange.cli.capacity import compose_admission
@@ -137,6 +138,9 @@ class EmbeddedServer:
         for name, document in catalogue.documents.items():
             self.context.follow(name, None, document)
         catalogue.subscribe(self.context.follow)
+        for kind, name, control in catalogue.controls.all():
+            self.context.controls.put(kind, name, control)
+        catalogue.subscribe_controls(self.context.controls.follow)
         catalogue.subscribe(self._forget_metrics)
         self.dispatcher = Dispatcher(
             entries(self.context),
@@ -148,6 +152,7 @@ class EmbeddedServer:
         )
         self.dispatcher.note = self.meter.note
         register_capacity_metrics(self.telemetry, self.meter)
+        self.dispatcher.serve(scaling_service(self.context))
         register_front_metrics(self.telemetry, lambda: self.dispatcher, lambda: self.http)
         register_storage_metrics(self)
         self.http = await serve(self.dispatcher, config.host, config.port, limits=http_limits(config))

@@ -22,6 +22,7 @@ from hashrange_router.auth.gate import authenticator
 from hashrange_router.http.request import Request
 from hashrange_router.http.server import HttpServer, serve
 from hashrange_router.pages import Pages
+from hashrange_router.scaling.service import scaling_service
 
 from hashrange import __version__
 from hashrange.cli.admin import AdminPort, Faults
@@ -95,6 +96,7 @@ class RouterServer:
         view = self.view
         view.on_document.append(self.context.follow)
         view.on_document.append(self._forget_metrics)
+        view.on_control.append(self.context.controls.follow)
         view.on_change.append(self._on_change)
         self.peers.listen(self.routing.on_up, self.routing.on_down)
 
@@ -161,7 +163,7 @@ class RouterServer:
         self.dispatcher.authenticate_with(self._authenticate)
         self.log.info("ready", cluster=self.view.cluster, tables=len(self.view.documents))
 
-    def _not_yet(self, request: Request) -> None:
+    def _not_yet(self, request: Request, service: str = "dynamodb") -> None:
         """Until the catalogue is known, nothing can be said about any table."""
         raise unavailable(self.not_ready() or "the router is starting")
 
@@ -185,6 +187,7 @@ class RouterServer:
         )
         self.dispatcher.note = self.meter.note
         register_capacity_metrics(self.telemetry, self.meter)
+        self.dispatcher.serve(scaling_service(self.context))
         register_front_metrics(self.telemetry, lambda: self.dispatcher, lambda: self.http)
         register_routing_metrics(self.telemetry, self.routing.transport, self.routing.feed)
         self.admin = AdminPort(

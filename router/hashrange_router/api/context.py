@@ -15,6 +15,7 @@ from hashrange.model.table import Partition, TableSchema
 from hashrange.model.table_arn import resolve_table_name
 from hashrange.model.table_document import CREATING, DELETING, TableDocument
 from hashrange.model.value import Item, ValueRules, Wording
+from hashrange.wire.documents import ControlDocuments
 from hashrange.runtime.clock import StampClock
 from hashrange.wire.transactions import TXID_BYTES
 from hashrange_router.api.tables_plan import Site
@@ -83,6 +84,7 @@ class RouterContext:
         self.new_id = new_id
         self.tables: dict[str, TableSchema] = {}
         self.documents: dict[str, TableDocument] = {}
+        self.controls = ControlDocuments()
         self.admission: Admission | None = None
         """None where nobody counts what is consumed."""
         self.stamps = StampClock(_WallClock(now))

@@ -22,11 +22,16 @@ from hashrange.wire.messages import Transport
 from hashrange_router.api.call import Call, Operation
 from hashrange_router.http.request import Request
 
+JSON_1_1 = b"application/x-amz-json-1.1"
 JSON_TYPES = frozenset((b"application/x-amz-json-1.0", b"application/json"))
 
 
 def _as_it_is(request: dict[str, Any], error: ApiError) -> ApiError:
     return error
+
+
+def _content_type(request: Request) -> bytes:
+    return request.headers.get(b"content-type", b"").partition(b";")[0].strip().lower()
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +44,24 @@ class OperationEntry:
     finish_error: Callable[[str, ApiError], ApiError]
     reconsider: Callable[[dict[str, Any], ApiError], ApiError] = _as_it_is
     """What a request has been refused with before any message was sent, and what to answer instead."""
+
+
+@dataclass(frozen=True, slots=True)
+class JsonService:
+    """Another service behind the same port, which speaks JSON 1.1 and is named by the prefix of its targets.
+
+    `signing_name` is the service in the scope of its requests' signatures, `entries` its operations by target.
+    """
+
+    prefix: bytes
+    signing_name: str
+    entries: dict[bytes, OperationEntry]
+
+
+class Authenticate(Protocol):
+    """Checks a request's signature; raises what is to be answered."""
+
+    def __call__(self, request: Request, service: str = "dynamodb") -> None: ...
 
 
 class SystemPages(Protocol):
@@ -56,10 +79,11 @@ class Dispatcher:
         transport: Transport,
         telemetry: Telemetry,
         access_log: AccessLog,
-        authenticate: Callable[[Request], None],
+        authenticate: Authenticate,
         pages: SystemPages,
     ) -> None:
         self._entries = entries
+        self._services: dict[bytes, JsonService] = {}
         self._transport = transport
         self._telemetry = telemetry
         self._access_log = access_log
@@ -68,21 +92,29 @@ class Dispatcher:
         self._log = get_logger("api")
         self.in_flight = 0
 
-    def authenticate_with(self, authenticate: Callable[[Request], None]) -> None:
+    def serve(self, service: JsonService) -> None:
+        """Serve another service too."""
+        self._services[service.prefix] = service
+
+    def authenticate_with(self, authenticate: Authenticate) -> None:
         """Check requests like this from now on; what it raises is their answer."""
         self._authenticate = authenticate
 
     def __call__(self, request: Request) -> None:
         """Run one request; the answer is given in this tick or a later one."""
         started = perf_counter()
-        headers = request.headers
+        headers, entries = request.headers, self._entries
+        service = None
         if (
             headers.get(b"content-type") not in JSON_TYPES
             or request.method != b"POST"
             or request.target != b"/"
         ) and not self._is_call(request):
-            self._pages(request)
-            return
+            service = self._service_of(request)
+            if service is None:
+                self._pages(request)
+                return
+            entries = service.entries
         entry = None
         try:
             try:
@@ -91,10 +123,13 @@ class Dispatcher:
                 raise serialization() from None
             if document.__class__ is not dict:
                 raise serialization()
-            entry = self._entries.get(headers.get(b"x-amz-target", b""))
+            entry = entries.get(headers.get(b"x-amz-target", b""))
             if entry is None:
                 raise unknown_operation()
-            self._authenticate(request)
+            if service is None:
+                self._authenticate(request)
+            else:
+                self._authenticate(request, service.signing_name)
             entry.validate(document)
         except ApiError as error:
             if entry is not None:
@@ -119,8 +154,13 @@ class Dispatcher:
         """Whether this is an API call after all: parameters after the content type, a query in the target."""
         if request.method != b"POST" or request.target.partition(b"?")[0] != b"/":
             return False
-        kind = request.headers.get(b"content-type", b"").partition(b";")[0].strip().lower()
-        return kind in JSON_TYPES
+        return _content_type(request) in JSON_TYPES
+
+    def _service_of(self, request: Request) -> JsonService | None:
+        """The other service that a request is for, if it is a call at all."""
+        if request.method != b"POST" or request.target != b"/" or _content_type(request) != JSON_1_1:
+            return None
+        return self._services.get(request.headers.get(b"x-amz-target", b"").partition(b".")[0])
 
     def _refuse(
         self, request: Request, entry: OperationEntry | None, error: ApiError, started: float

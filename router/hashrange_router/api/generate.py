@@ -13,6 +13,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -71,12 +72,12 @@ MEMBER_SHAPES: dict[tuple[str, str], str] = {
 BATCH_MAPS = ("BatchGetRequestMap", "BatchWriteItemRequestMap")
 
 
-def build() -> dict[str, Any]:
+def build(services: Sequence[str] = SERVICES) -> dict[str, Any]:
     """The document that service_model.json should hold, from the installed botocore."""
     import botocore.session
 
     session = botocore.session.get_session()
-    return {name: _service(session.get_service_model(name)) for name in SERVICES}
+    return {name: _service(session.get_service_model(name)) for name in services}
 
 
 def _service(model: Any) -> dict[str, Any]:
@@ -170,18 +171,23 @@ def _compact(value: Any) -> str:
 
 def main(arguments: list[str] | None = None) -> int:
     """Write the file, or with `--check` tell whether it is current."""
+    return run(arguments, MODEL_PATH, SERVICES, "hashrange_router.api.generate")
+
+
+def run(arguments: list[str] | None, path: Path, services: Sequence[str], module: str) -> int:
+    """Write one file of service models, or with `--check` tell whether it is current."""
     parser = argparse.ArgumentParser(description="Generate the service model from botocore.")
     parser.add_argument(
         "--check", action="store_true", help="compare only; exit with 1 when the file is stale"
     )
     options = parser.parse_args(arguments)
-    text = render(build())
+    text = render(build(services))
     if not options.check:
-        MODEL_PATH.write_text(text)
+        path.write_text(text)
         return 0
-    if MODEL_PATH.read_text() == text:
+    if path.read_text() == text:
         return 0
-    print("service_model.json is stale: run python -m hashrange_router.api.generate", file=sys.stderr)
+    print(f"service_model.json is stale: run python -m {module}", file=sys.stderr)
     return 1
 
 

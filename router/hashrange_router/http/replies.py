@@ -18,6 +18,7 @@ from itertools import chain, product
 from zlib import crc32
 
 JSON_1_0 = b"application/x-amz-json-1.0"
+JSON_1_1 = b"application/x-amz-json-1.1"
 JSON = b"application/json"
 TEXT = b"text/plain; charset=utf-8"
 NO_CONTENT_TYPE = b""
@@ -34,7 +35,7 @@ _ID_SUFFIXES = tuple(bytes(pair) for pair in product(_ID_ALPHABET, repeat=2))
 _HEADS_MAX = 256
 _JOIN_BELOW_BYTES = 16 * 1024
 
-_CONTENT_TYPES: dict[bytes | None, bytes | None] = {JSON_1_0: JSON_1_0, JSON: JSON}
+_CONTENT_TYPES: dict[bytes | None, bytes | None] = {JSON_1_0: JSON_1_0, JSON: JSON, JSON_1_1: JSON_1_1}
 
 
 def request_ids(random_bytes: Callable[[int], bytes] = secrets.token_bytes) -> Iterator[bytes]:
