@@ -14,9 +14,7 @@ from hashrange_router.auth import Secret, Verifier, check_presence
 from hashrange_router.http.request import Request
 
 
-def authenticator(
-    secrets: Mapping[str, str], region: str, strict_region: bool, clock: Clock
-) -> Authenticate:
+def authenticator(secrets: Mapping[str, str], region: str, strict_region: bool, clock: Clock) -> Authenticate:
     """The check for every API call; it raises the service's ApiError. `secrets`: access key to secret."""
     if not secrets:
 
