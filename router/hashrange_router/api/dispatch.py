@@ -91,6 +91,8 @@ class Dispatcher:
         self._pages = pages
         self._log = get_logger("api")
         self.in_flight = 0
+        self.note: Callable[[str, ApiError], None] = lambda table, error: None
+        """Told of every failed call's table and error, for whoever counts refusals."""
 
     def serve(self, service: JsonService) -> None:
         """Serve another service too."""
@@ -206,6 +208,7 @@ class Dispatcher:
             )
             error = internal()
         stats.fail(error.type_name)
+        self.note(call.table, error)
         stats.write_units_half += call.write_units_half
         if self._access_log.enabled:
             seconds = perf_counter() - call.started
