@@ -44,6 +44,8 @@ from hashrange.wire.messages import Done
 
 ACCOUNT = "000000000000"
 PROBE_S = 0.2
+LEDGER_PARTITIONS = 6
+"""So that the ledger of transactions is led by several nodes in each zone from the start."""
 
 
 class RouterServer:
@@ -85,6 +87,7 @@ class RouterServer:
         self.context.next_partition_id = lambda: self.view.next_partition_id
         self.context.locate = self.routing.places.locate
         self.meter = compose_admission(self.context, config, clock.monotonic, rng.random, alone=False)
+        self.context.ledger_partitions = LEDGER_PARTITIONS
         self._authenticate = authenticator(config.secrets(), config.region, config.strict_region, clock)
         self.dispatcher: Dispatcher
         self.http: HttpServer
@@ -185,9 +188,9 @@ class RouterServer:
                 CONTENT_TYPE,
             ),
         )
+        self.dispatcher.serve(scaling_service(self.context))
         self.dispatcher.note = self.meter.note
         register_capacity_metrics(self.telemetry, self.meter)
-        self.dispatcher.serve(scaling_service(self.context))
         register_front_metrics(self.telemetry, lambda: self.dispatcher, lambda: self.http)
         register_routing_metrics(self.telemetry, self.routing.transport, self.routing.feed)
         self.admin = AdminPort(

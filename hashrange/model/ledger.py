@@ -21,6 +21,7 @@ from hashrange.model.value import Item
 
 LEDGER_TABLE = "$transactions"
 """No client can name it: `$` is no character of a table name."""
+SYSTEM_PREFIX = "$"
 KEY = "id"
 TTL_ATTRIBUTE = "expires"
 
@@ -40,6 +41,11 @@ KEEP_S = 86_400
 
 Participant = tuple[str, list[int]]
 """Table name and the hashes of the transaction's items in it."""
+
+
+def is_system_table(name: str) -> bool:
+    """Whether a table belongs to the system: clients can neither name nor list it."""
+    return name.startswith(SYSTEM_PREFIX)
 
 
 def token_key(token: str) -> Item:

@@ -11,12 +11,13 @@ from hashlib import blake2b
 from typing import Protocol
 
 from hashrange.errors import ApiError, resource_not_found
+from hashrange.model.ledger import is_system_table
 from hashrange.model.table import Partition, TableSchema
 from hashrange.model.table_arn import resolve_table_name
 from hashrange.model.table_document import CREATING, DELETING, TableDocument
 from hashrange.model.value import Item, ValueRules, Wording
-from hashrange.wire.documents import ControlDocuments
 from hashrange.runtime.clock import StampClock
+from hashrange.wire.documents import ControlDocuments
 from hashrange.wire.transactions import TXID_BYTES
 from hashrange_router.api.tables_plan import Site
 from hashrange_router.transactions.counts import TransactionCounts
@@ -95,6 +96,8 @@ class RouterContext:
         """Names one run of a transaction: bytes that nobody else comes up with."""
         self.transactions = TransactionCounts()
         self.next_partition_id: Callable[[], int] = lambda: 1
+        self.ledger_partitions = 1
+        """How many partitions the ledger of transactions begins with, if this router creates it."""
         self.locate: Callable[[Partition, bytes], Partition] = lambda partition, position: partition
         """What a split has put in the place of a partition, at a key: known earlier than the table's document."""
 
@@ -121,9 +124,9 @@ class RouterContext:
         return schema
 
     def get(self, table_name: str) -> TableDocument | None:
-        """The document of a table in any state, or None."""
-        return self.documents.get(table_name)
+        """The document of a table of clients, in any state, or None."""
+        return None if is_system_table(table_name) else self.documents.get(table_name)
 
     def names(self) -> Sequence[str]:
-        """The names of all tables, in the order of their bytes."""
-        return sorted(self.documents)
+        """The names of all tables of clients, in the order of their bytes."""
+        return sorted(name for name in self.documents if not is_system_table(name))
