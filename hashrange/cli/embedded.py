@@ -18,6 +18,7 @@ from hashrange_node.meta.controller import Controller
 from hashrange_node.node import Node
 from hashrange_node.replica.expiry import ExpirySweeper
 from hashrange_node.storage.engine import EngineError
+from hashrange_node.transactions.upkeep import Upkeep
 from hashrange_router.api.context import RouterContext
 from hashrange_router.api.dispatch import Dispatcher
 from hashrange_router.api.operations import entries
@@ -73,12 +74,20 @@ class EmbeddedServer:
             lambda: clock.wall_ms() / 1000,
             TRANSIENT_DELAY_S if config.delay_transient_statuses else 0.0,
         )
+        self.upkeep = Upkeep(
+            self.node,
+            wall_ms=clock.wall_ms,
+            monotonic=clock.monotonic,
+            call_later=self.scheduler.call_later,
+            report=self._report,
+        )
         self.sweeper = ExpirySweeper(
             lambda: list(self.node.replicas.values()),
             clock.wall_ms,
             self.scheduler.call_later,
             config.ttl_interval_ms / 1000,
             self._report,
+            self.upkeep.ledger.keeps,
         )
         self.checkpointer = Checkpointer(
             self.storage.log,
@@ -119,6 +128,7 @@ class EmbeddedServer:
             self.log.info("replayed the log", entries=applied)
         self.controller.start()
         self.sweeper.start()
+        self.upkeep.start()
         self.checkpointer.start()
 
     async def listen(self) -> None:
@@ -150,9 +160,9 @@ class EmbeddedServer:
             authenticator(config.secrets(), config.region, config.strict_region, self.clock),
             Pages(f"{config.host}:{config.port}", lambda: self.ready, self.telemetry.render, CONTENT_TYPE),
         )
+        self.dispatcher.serve(scaling_service(self.context))
         self.dispatcher.note = self.meter.note
         register_capacity_metrics(self.telemetry, self.meter)
-        self.dispatcher.serve(scaling_service(self.context))
         register_front_metrics(self.telemetry, lambda: self.dispatcher, lambda: self.http)
         register_storage_metrics(self)
         self.http = await serve(self.dispatcher, config.host, config.port, limits=http_limits(config))
@@ -164,7 +174,7 @@ class EmbeddedServer:
         await self.http.drain(self.config.shutdown_grace_s)
         self.controller.stop()
         self.node.stop()
-        self.sweeper.stopped = True
+        self.sweeper.stopped = self.upkeep.stopped = True
         self.checkpointer.stopped = True
         loop = asyncio.get_running_loop()
         settled = asyncio.Event()

@@ -29,6 +29,7 @@ from hashrange_node.resign import Resigning
 from hashrange_node.settings import NodeIdentity, ReplicationSettings
 from hashrange_node.snapshots import Snapshots
 from hashrange_node.storage.engine import EngineError
+from hashrange_node.transactions.upkeep import Upkeep
 
 from hashrange import __version__
 from hashrange.cli.admin import AdminPort, Faults
@@ -159,12 +160,20 @@ class NodeServer:
         node.scrubbed = self.scrubber.applied
         node.flush_engine = lambda done: self.scheduler.run_off_loop(node.engine.flush, done)
         node.handle(ScrubReport, self.scrubber.on_report)
+        self.upkeep = Upkeep(
+            node,
+            wall_ms=self.clock.wall_ms,
+            monotonic=self.clock.monotonic,
+            call_later=self.scheduler.call_later,
+            report=self._report,
+        )
         self.sweeper = ExpirySweeper(
             lambda: list(node.replicas.values()),
             self.clock.wall_ms,
             self.scheduler.call_later,
             config.ttl_interval_ms / 1000,
             self._report,
+            self.upkeep.ledger.keeps,
         )
         self.checkpointer = Checkpointer(
             self.storage.log,
@@ -340,6 +349,7 @@ class NodeServer:
             self.peers.connect(seed.id)
         self.plane.start()
         self.sweeper.start()
+        self.upkeep.start()
         self.checkpointer.start()
         if config.scrub_interval_s > 0:
             self.scrubber.start()
@@ -351,7 +361,7 @@ class NodeServer:
         await self._settled(lambda done: Resigning(self.node).all(done, min(3.0, grace_s)), grace_s)
         self.scrubber.stop()
         self.plane.stop()
-        self.sweeper.stopped = self.checkpointer.stopped = True
+        self.sweeper.stopped = self.upkeep.stopped = self.checkpointer.stopped = True
         self.node.stop()
         if not await self._settled(self.node.driver.when_idle, grace_s):
             self.log.warning("writes are still waiting for the disk or for others; they were not answered")

@@ -8,6 +8,7 @@ from hashrange_node.checkpoint import Checkpointer
 from hashrange_node.meta.controller import Controller
 from hashrange_node.node import Node
 from hashrange_node.replica.expiry import ExpirySweeper
+from hashrange_node.transactions.upkeep import Upkeep
 
 from hashrange.cli.storage import Storage
 from hashrange.runtime.telemetry import Telemetry
@@ -21,6 +22,7 @@ class StorageServer(Protocol):
     storage: Storage
     checkpointer: Checkpointer
     sweeper: ExpirySweeper
+    upkeep: Upkeep
     controller: Controller
 
 
@@ -70,6 +72,31 @@ def register_storage_metrics(server: StorageServer) -> None:
         "Statistics of the log, by name.",
         lambda: {(name,): float(value) for name, value in log.statistics().items()},
         labels=("statistic",),
+    )
+    _register_transactions(server)
+
+
+def _register_transactions(server: StorageServer) -> None:
+    telemetry, counts = server.telemetry, server.node.transactions.counts
+    parts = (
+        ("prepared", "Parts of transactions that were prepared.", lambda: counts.prepared),
+        ("committed", "Prepared parts that were committed.", lambda: counts.committed),
+        ("cancelled", "Prepared parts that were cancelled.", lambda: counts.cancelled),
+        ("local", "Transactions of one partition, committed in one entry.", lambda: counts.local),
+        ("conflicts", "Requests for items that a transaction had locked.", lambda: counts.conflicts),
+        ("recovered", "Parts finished because their transaction had stalled.", lambda: counts.recovered),
+    )
+    for name, text, read in parts:
+        telemetry.counter(f"hashrange_transactions_{name}_total", text, read)
+    telemetry.gauge(
+        "hashrange_transactions_locks_held",
+        "Items locked by transactions.",
+        lambda: server.node.transactions.locks_held,
+    )
+    telemetry.gauge(
+        "hashrange_transactions_stalled",
+        "Stalled transactions with locks here, at the last look.",
+        lambda: server.upkeep.locks.stalled,
     )
 
 

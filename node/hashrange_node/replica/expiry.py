@@ -2,7 +2,8 @@
 
 The expiry index of a partition is ordered by second, so a pass costs what it deletes. Every deletion is an
 ordinary write through the log, made conditional on the item still expiring at that second; of an item that
-has changed meanwhile only the entry is removed, by the same evaluation.
+has changed meanwhile only the entry is removed, by the same evaluation. An item that a transaction has locked is
+deleted by a later pass.
 """
 
 from __future__ import annotations
@@ -22,7 +23,8 @@ class ExpirySweeper:
     """Sweeps the replicas of tables with time to live, every `interval_s` seconds.
 
     A sweep is left out while deletions of the last one still wait for the disk: it would only find the same
-    items. `report` is told of replicas that could not be swept.
+    items. `report` is told of replicas that could not be swept. `keeps(replica, key)` says which items have to stay
+    for now though they have expired.
     """
 
     def __init__(
@@ -32,12 +34,14 @@ class ExpirySweeper:
         call_later: Callable[[float, Callable[[], None]], Any],
         interval_s: float,
         report: Callable[[str, BaseException], None],
+        keeps: Callable[[Replica, bytes], bool] = lambda replica, key: False,
     ) -> None:
         self._replicas = replicas
         self._wall_ms = wall_ms
         self._call_later = call_later
         self._interval_s = interval_s
         self._report = report
+        self._keeps = keeps
         self._waiting = 0
         self.deleted = 0
         self.stopped = False
@@ -72,6 +76,8 @@ class ExpirySweeper:
         for key, _ in replica.engine.scan(low, high):
             if not first <= keyspace.expiry_hash(key) <= last:
                 continue  # of another partition in the same store
+            if self._keeps(replica, key[18:]):
+                continue
             due.append(key)
             if len(due) == BATCH:
                 break

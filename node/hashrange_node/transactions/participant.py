@@ -88,6 +88,7 @@ class Participant:
         if group.propose(effects, done):
             self.counts.local += 1
             group.writes_taken += len(actions)
+            group.heat.several([each.key for each in actions], self._node.monotonic())
 
     def _prepare(self, message: TransactPrepare, done: Done) -> None:
         replica = self._node.leader(message, done)
@@ -114,6 +115,7 @@ class Participant:
         if group.propose(effects, done):
             self.counts.prepared += 1
             group.writes_taken += len(actions)
+            group.heat.several([each.key for each in actions], self._node.monotonic())
             for lock in locks:
                 replica.locks.add(lock)
 
@@ -167,7 +169,7 @@ class Participant:
             return
         group = replica.group
         group.reads_served += len(message.keys)
-        group.last_read = message.keys[0]
+        group.heat.several(message.keys, node.monotonic())
         if node.strong.leased(group):
             versions = _versions(replica, message.keys)
             if node.strong.leased(group):
