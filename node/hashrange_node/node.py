@@ -87,6 +87,7 @@ class Node:
         self.scheduler = scheduler
         self.stamps = stamps
         self.peers = peers
+        self.monotonic = monotonic
         self.transport: wire.Transport = self
         self.replicas: dict[int, Replica] = {}
         self.shippers: dict[int, IndexShipper] = {}
@@ -377,7 +378,11 @@ class Node:
             raise self._elsewhere(message.partition)
         group = replica.group
         group.reads_served += 1
-        group.last_read = message.key
+        heat = group.heat
+        if heat.due:
+            heat.due -= 1
+        else:
+            done = heat.reading(message.key, self.monotonic(), done)
         if group.alone and group.serving and group.split is None:
             done(self.engine.get(replica.items + message.key))
         elif message.consistent:
@@ -410,6 +415,11 @@ class Node:
     def _write_item(self, message: wire.WriteItem, done: Done) -> None:
         replica = self.replicas.get(message.partition)
         if replica is not None and replica.group.serving and replica.group.split is None:
+            heat = replica.group.heat
+            if heat.due:
+                heat.due -= 1
+            else:
+                done = heat.writing(message.key, self.monotonic(), done)
             replica.write(message, done)
             return
         leader = self.leader(message, done)
@@ -420,7 +430,7 @@ class Node:
         replica = self.replica(message.partition)
         group = replica.group
         group.reads_served += 1
-        group.last_read = message.low
+        done = group.heat.ranging(message.low, message.high, self.monotonic(), done)
         if message.consistent and not group.alone:
             if self.leader(message, done) is None:
                 return
@@ -470,6 +480,7 @@ class Node:
     def _write_entries(self, message: wire.WriteEntries, done: Done) -> None:
         leader = self.leader(message, done)
         if leader is not None:
+            leader.group.heat.delivering(message.entries, self.monotonic())
             leader.write_entries(message, done)
 
     def _collection_size(self, message: wire.CollectionSize, done: Done) -> None:

@@ -8,11 +8,11 @@ from typing import Any
 import pytest
 from hashrange_node.meta import records
 from hashrange_node.meta.feed import CatalogueFeed
-from hashrange_node.meta.heat import SAMPLE_MIN, HeatSample
 from hashrange_node.meta.observed import REPORT_AGE_S, Observed
 from hashrange_node.meta.placement import child_placements
 from hashrange_node.meta.reconcile import ReconcileSettings
 from hashrange_node.meta.registry import TAKEOVER_S, register
+from hashrange_node.replica.heat_sample import SAMPLE_MIN, HeatSample
 
 from hashrange.errors import ApiError
 from hashrange.model.table_document import HASH_MAX

@@ -9,25 +9,20 @@ A node whose id is used by another data directory that is alive is told so, and 
 from __future__ import annotations
 
 from collections.abc import Callable
-from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from hashrange.errors import ApiError
 from hashrange.wire.cluster import GroupReport, NodeRecord, NodeReport, RegisterNode
-from hashrange_node.meta.heat import HeatSample
 from hashrange_node.meta.registry import REFUSED, UNREGISTERED
 from hashrange_node.raft.leader import Leader
 from hashrange_node.raft.progress import SNAPSHOT
 from hashrange_node.replica.group import Group
-from hashrange_node.storage import keyspace
 
 if TYPE_CHECKING:
     from hashrange_node.node import Node
 
 REPORT_S = 1.0
 BUSY_PER_S = 50.0
-SAMPLE_S = 0.1
-SAMPLED_AT_ONCE = 32
 
 
 def group_report(group: Group, interval_s: float, last: tuple[int, int] = (0, 0)) -> GroupReport:
@@ -69,8 +64,7 @@ class Reporter:
     `registered(record)` is called with the answer; `refused(reason)` when this node must not take part; `behind()`
     when the control plane has a later catalogue than this node and nothing of it arrives.
 
-    Where the load of a busy partition is, is sampled from the writes under way and the last read: a timer looks, and
-    requests pay nothing for it.
+    Where the load of a busy partition is, its sampled requests tell.
     """
 
     def __init__(
@@ -92,8 +86,6 @@ class Reporter:
         self._refused = refused
         self._behind = behind
         self._index_behind = -1
-        self._heat: dict[int, HeatSample] = {}
-        self._sampling = False
         self._counted: dict[int, tuple[int, int]] = {}
         self._counted_at: float | None = None
         self._waiting = False
@@ -150,41 +142,9 @@ class Reporter:
             counted[group.id] = (group.reads_served, group.writes_taken)
             shipper = node.shippers.get(group.id)
             report.queued = shipper.backlog if shipper is not None else 0
-            self._watch_heat(report)
+            if report.role == "leader" and report.reads_per_s + report.writes_per_s >= BUSY_PER_S:
+                report.heat_at = group.heat.sample.halving()
             groups.append(report)
         self._counted, self._counted_at = counted, now
-        for partition in self._heat.keys() - counted.keys():
-            del self._heat[partition]
         free, cpu = self._usage()
         return NodeReport(node.identity.id, node.identity.generation, free, cpu, groups)
-
-    def _watch_heat(self, report: GroupReport) -> None:
-        """Sample a partition while it is busy, and report where its load is."""
-        sample = self._heat.get(report.partition)
-        if report.role != "leader" or report.reads_per_s + report.writes_per_s < BUSY_PER_S:
-            if sample is not None:
-                del self._heat[report.partition]
-            return
-        if sample is None:
-            sample = self._heat[report.partition] = HeatSample()
-        report.heat_at = sample.halving()
-        if not self._sampling:
-            self._sampling = True
-            self._node.scheduler.call_later(SAMPLE_S, self._sample)
-
-    def _sample(self) -> None:
-        self._sampling = bool(self._heat) and not self.stopped
-        if not self._sampling:
-            return
-        groups = self._node.driver.groups
-        for partition, sample in self._heat.items():
-            group = groups.get(partition)
-            if group is not None:
-                if group.last_read:
-                    sample.observe(group.last_read)
-                    group.last_read = b""
-                items = keyspace.space_prefix(group.place.store, keyspace.ITEMS)
-                for key in islice(group.overlay, SAMPLED_AT_ONCE):
-                    if key.startswith(items):
-                        sample.observe(key[len(items) :])
-        self._node.scheduler.call_later(SAMPLE_S, self._sample)

@@ -21,6 +21,7 @@ from hashrange_node.raft.core import RaftCore
 from hashrange_node.raft.messages import HardState
 from hashrange_node.raft.refusal import Refusal
 from hashrange_node.replica.effects import Count, Effects
+from hashrange_node.replica.heat import Heat
 from hashrange_node.replica.place import Place
 from hashrange_node.replica.requests import RequestWindow
 from hashrange_node.storage import keyspace
@@ -90,8 +91,8 @@ class Group:
     everything of earlier leaders is applied. `closing`: it has proposed to split the group, and does not know what
     became of it. `alone`: the group has no other member. `nodes` says on which node a
     replica is. `damaged` says why this replica cannot go on, "" while it can. `split_durable`: a flush has made the
-    children of its split durable here; until then only this group's log can make them again. `last_read` is the key
-    that was asked for last, for whoever samples the load; it is emptied by that.
+    children of its split durable here; until then only this group's log can make them again. `heat` is what a sample
+    of the requests tells.
     """
 
     __slots__ = (
@@ -111,10 +112,10 @@ class Group:
         "fences",
         "fencing",
         "hard_state",
+        "heat",
         "id",
         "inflight",
         "installing",
-        "last_read",
         "led",
         "listener",
         "max_delete",
@@ -173,7 +174,7 @@ class Group:
         self.touched = self.unsaved = False
         self.quiet_ticks = self.reads_served = self.writes_taken = 0
         self.damaged = ""
-        self.last_read = b""
+        self.heat = Heat()
 
     # ---- the stored state
 
