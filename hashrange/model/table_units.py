@@ -31,6 +31,19 @@ def write_units_half(size_bytes: int) -> int:
     return ((size_bytes + 1023) >> 10 or 1) << 1
 
 
+def table_write_units_half(
+    old_size: int, new_size: int, index_units: list[tuple[str, str, int]] | None
+) -> int:
+    """Half units that a write costs its table: local indexes are the table's, global ones have their own capacity.
+
+    `index_units` is what each index consumed, as (LSI or GSI, name, half units).
+    """
+    half = write_units_half(old_size if old_size > new_size else new_size)
+    if index_units is not None:
+        half += sum(units for kind, _, units in index_units if kind == "LSI")
+    return half
+
+
 def index_write_units_half(old_bytes: int | None, new_bytes: int | None, moved: bool, changed: bool) -> int:
     """Half units that a write costs on one index, from the stored entry before and after it (None: no entry).
 

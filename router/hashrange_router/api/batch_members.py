@@ -13,11 +13,10 @@ from typing import Any
 from hashrange.errors import ApiError
 from hashrange.model import record as records
 from hashrange.model.table import TableSchema
-from hashrange.model.table_units import read_units_half, write_units_half
-from hashrange.wire.messages import ReadItem, WriteItem, WriteResult
+from hashrange.model.table_units import read_units_half, table_write_units_half, write_units_half
+from hashrange.wire.messages import ReadItem, WriteItem
 from hashrange_router.api.call import Each
 from hashrange_router.api.context import Admission
-from hashrange_router.api.replies import own_units_half
 
 
 def carry_out(
@@ -73,8 +72,9 @@ def _settle(
         if half != advance:
             admission.charge_read(table, None, half - advance)
         return
-    result: WriteResult | None = None if isinstance(answer, ApiError) else answer
-    half = own_units_half(result) if result is not None else 0
-    index_units = result.index_units if result is not None else None
+    half, index_units = 0, None
+    if not isinstance(answer, ApiError):
+        index_units = answer.index_units
+        half = table_write_units_half(answer.old_size, answer.new_size, index_units)
     if half != advance or index_units is not None:
         admission.charge_write(table, half - advance, index_units)

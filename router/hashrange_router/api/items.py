@@ -13,14 +13,14 @@ from hashrange.errors import ApiError
 from hashrange.model import record as records
 from hashrange.model.key_rules import check_item_keys, check_key
 from hashrange.model.table import TableSchema
-from hashrange.model.table_units import item_collection_metrics, read_units_half
+from hashrange.model.table_units import item_collection_metrics, read_units_half, table_write_units_half
 from hashrange.model.value import Item, check_item_size, dump
 from hashrange.wire import messages as wire
 from hashrange.wire.messages import CollectionSize, ReadItem, WriteItem
 from hashrange_router.api import expressions
 from hashrange_router.api.call import Call, Operation
 from hashrange_router.api.context import ANY_EPOCH, RouterContext
-from hashrange_router.api.replies import EMPTY, charge_failed, consumed_json, own_units_half, write_reply
+from hashrange_router.api.replies import EMPTY, charge_failed, consumed_json, write_reply
 
 HEADER = records.HEADER_SIZE
 
@@ -148,7 +148,8 @@ class ItemOperations:
                 admission.charge_write(table, half, None)
             raise
         if admission is not None:
-            admission.charge_write(table, own_units_half(result), result.index_units)
+            half = table_write_units_half(result.old_size, result.new_size, result.index_units)
+            admission.charge_write(table, half, result.index_units)
         metrics = None
         if table.lsis and request.get("ReturnItemCollectionMetrics") == "SIZE":
             metrics = yield from collection_metrics(table, item)

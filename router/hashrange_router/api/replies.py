@@ -38,15 +38,6 @@ def add_write(tally: CapacityTally, result: WriteResult) -> None:
             tally.add_index(kind, name, half)
 
 
-def own_units_half(result: WriteResult) -> int:
-    """What one write consumed of its table: local indexes are the table's, global ones have capacity of their own."""
-    size, other = result.old_size, result.new_size
-    half = write_units_half(size if size > other else other)
-    if result.index_units is not None:
-        half += sum(units for kind, _, units in result.index_units if kind == "LSI")
-    return half
-
-
 def charge_failed(call: Call, error: ApiError) -> int:
     """Count what a write consumed that failed: only a failed condition costs, by the size of the item there is.
 
