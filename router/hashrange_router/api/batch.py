@@ -29,6 +29,8 @@ from hashrange_router.api.rules_batch import check_no_duplicates
 
 HEADER = records.HEADER_SIZE
 
+CONFLICT = "TransactionConflictException"
+
 REPLY_BYTES = 16 << 20
 """Item data in one reply of BatchGetItem (DynamoDB Developer Guide, Constraints)."""
 
@@ -166,13 +168,17 @@ class BatchOperations:
 
 
 def _check_failures(answers: list[Any]) -> None:
-    """Raise what must not be sent again, or the first failure when nothing at all was done."""
+    """Raise what must not be sent again, or the first failure when nothing at all was done.
+
+    An item that a transaction has locked is left for the client to send again, even if it is the only one.
+    """
     failures = [answer for answer in answers if isinstance(answer, ApiError)]
-    for failure in failures:
+    others = [failure for failure in failures if failure.type_name != CONFLICT]
+    for failure in others:
         if failure.status < 500 and not is_throttling(failure):
             raise failure
-    if failures and len(failures) == len(answers):
-        raise failures[0]
+    if others and len(failures) == len(answers):
+        raise others[0]
 
 
 def _write_of(table: TableSchema, item: Item, size: int | None) -> WriteItem:

@@ -11,7 +11,7 @@ from dataclasses import replace
 from typing import Any
 
 from hashrange.errors import ApiError
-from hashrange_router.api import deep, rules_batch, rules_item, rules_query
+from hashrange_router.api import deep, rules_batch, rules_item, rules_query, rules_transact
 from hashrange_router.api.batch import BatchOperations
 from hashrange_router.api.context import RouterContext
 from hashrange_router.api.control import TableOperations
@@ -21,6 +21,7 @@ from hashrange_router.api.model import service_model
 from hashrange_router.api.prefix import with_prefix
 from hashrange_router.api.query import RangeOperations
 from hashrange_router.api.validate import Validation
+from hashrange_router.transactions.operations import TransactionOperations
 
 Check = Callable[[dict[str, Any], Any], None]
 
@@ -33,11 +34,13 @@ CHECKS: dict[str, Check] = {
     "Scan": rules_query.check_scan,
     "BatchGetItem": rules_batch.check_batch_get_item,
     "BatchWriteItem": rules_batch.check_batch_write_item,
+    "TransactWriteItems": rules_transact.check_transact_write_items,
 }
 
 SUPPORTED: dict[str, bool] = dict.fromkeys(
     (
         *CHECKS,
+        "TransactGetItems",
         "CreateTable",
         "UpdateTable",
         "DeleteTable",
@@ -63,6 +66,7 @@ SUPPORTED: dict[str, bool] = dict.fromkeys(
 def entries(context: RouterContext) -> dict[bytes, OperationEntry]:
     """Target header -> entry, for every supported operation."""
     items, batch, ranges = ItemOperations(context), BatchOperations(context), RangeOperations(context)
+    transactions = TransactionOperations(context)
     handlers: dict[str, Any] = {
         "GetItem": items.get_item,
         "PutItem": items.put_item,
@@ -72,6 +76,8 @@ def entries(context: RouterContext) -> dict[bytes, OperationEntry]:
         "Scan": ranges.scan,
         "BatchGetItem": batch.batch_get_item,
         "BatchWriteItem": batch.batch_write_item,
+        "TransactWriteItems": transactions.transact_write_items,
+        "TransactGetItems": transactions.transact_get_items,
         **TableOperations(context).handlers(),
     }
     validation, classic = Validation(wording=context.wording), Validation(wording="classic")
