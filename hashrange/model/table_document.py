@@ -8,6 +8,7 @@ request.
     TableName, TableId, TableArn, Status, Generation, CreationDateTime
     AttributeDefinitions, KeySchema            as in the request, definitions sorted by name
     BillingMode                                PROVISIONED | PAY_PER_REQUEST
+    ModeSwitches?                              when it was switched to on-demand lately, ascending
     BillingModeSummary?                        {LastUpdateToPayPerRequestDateTime?}; once ever on demand
     Throughput                                 {Read, Write, Decreases, DecreaseDay, LastIncrease?,
                                                LastDecrease?}

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Any
 
 from hashrange.errors import ApiError, invalid_parameter, limit_exceeded, validation
@@ -16,14 +15,10 @@ from hashrange.model.table_document import (
     ON_DEMAND_WARM_READ,
     ON_DEMAND_WARM_WRITE,
     PAY_PER_REQUEST,
-    SECONDS_PER_DAY,
-    decreases_today,
-    timestamp,
 )
+from hashrange.model.throughput import REFER, check_quota, set_units
 from hashrange_router.api.tables_quotas import (
     CAPACITY_UNITS_BOUND,
-    DECREASE_INTERVAL_S,
-    DECREASES_AT_ONCE,
     Quotas,
 )
 
@@ -31,7 +26,6 @@ _INITIAL_THROUGHPUT = (
     "https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/"
     "on-demand-capacity-mode.html#on-demand-capacity-mode-initial"
 )
-_REFER = "Refer to the Amazon DynamoDB Developer Guide for current limits and how to request higher limits."
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,19 +55,7 @@ def new_throughput(read: int, write: int) -> dict[str, Any]:
 
 def check_provisioned(subject: Subject, read: int, write: int, quotas: Quotas, region: str) -> None:
     """Provisioned units are within the quotas of one table."""
-    for member, units, limit in (
-        ("ReadCapacityUnits", read, quotas.table_max_read_units),
-        ("WriteCapacityUnits", write, quotas.table_max_write_units),
-    ):
-        if units > limit:
-            if subject.index is None:
-                what = f"The requested {member}, {units}, is above the per table maximum"
-            else:
-                what = (
-                    f"The requested {member} for index {subject.index}, {units}, "
-                    "is above the per index maximum"
-                )
-            raise limit_exceeded(f"{what} for the account in {region}. Per table maximum: {limit}. {_REFER}")
+    check_quota(subject.index, read, write, quotas.table_max_read_units, quotas.table_max_write_units, region)
 
 
 def check_bounds(throughput: Mapping[str, int]) -> None:
@@ -101,17 +83,7 @@ def change_provisioned(
     if read == throughput["Read"] and write == throughput["Write"]:
         raise _unchanged(subject, read, write)
     check_provisioned(subject, read, write, quotas, region)
-    decreased = read < throughput["Read"] or write < throughput["Write"]
-    if decreased:
-        count = decreases_today(throughput, now)
-        if quotas.limit_decreases:
-            _check_decreases(throughput, count, now)
-        throughput["Decreases"] = count + 1
-        throughput["DecreaseDay"] = int(now // SECONDS_PER_DAY)
-        throughput["LastDecrease"] = timestamp(now)
-    if read > throughput["Read"] or write > throughput["Write"]:
-        throughput["LastIncrease"] = timestamp(now)
-    throughput["Read"], throughput["Write"] = read, write
+    set_units(throughput, read, write, now, limit_decreases=quotas.limit_decreases)
 
 
 def _unchanged(subject: Subject, read: int, write: int) -> ApiError:
@@ -123,32 +95,8 @@ def _unchanged(subject: Subject, read: int, write: int) -> ApiError:
         f"Current ReadCapacityUnits provisioned for {holder}: {read}. "
         f"Requested ReadCapacityUnits: {read}. "
         f"Current WriteCapacityUnits provisioned for {holder}: {write}. "
-        f"Requested WriteCapacityUnits: {write}. " + _REFER
+        f"Requested WriteCapacityUnits: {write}. " + REFER
     )
-
-
-def _check_decreases(throughput: Mapping[str, Any], count: int, now: float) -> None:
-    """After the first four decreases of a UTC day, one per hour; the next day starts anew."""
-    if count < DECREASES_AT_ONCE:
-        return
-    last = throughput["LastDecrease"]
-    midnight = (now // SECONDS_PER_DAY + 1) * SECONDS_PER_DAY
-    allowed = min(last + DECREASE_INTERVAL_S, midnight)
-    if now < allowed:
-        raise limit_exceeded(
-            "Subscriber limit exceeded: Provisioned throughput decreases are limited within a given UTC day. "
-            f"After the first {DECREASES_AT_ONCE} decreases, each subsequent decrease in the same UTC day "
-            f"can be performed at most once every {DECREASE_INTERVAL_S} seconds. "
-            f"Number of decreases today: {count}. "
-            f"Last decrease at {_in_words(last)}. Next decrease can be made at {_in_words(allowed)}"
-        )
-
-
-def _in_words(moment: float) -> str:
-    """A time as messages spell it: `Thursday, October 8, 2026 at 11:20:48 PM Coordinated Universal Time`."""
-    utc = datetime.fromtimestamp(int(moment), UTC)
-    clock = f"{utc.hour % 12 or 12}:{utc:%M:%S %p}"
-    return f"{utc:%A, %B} {utc.day}, {utc.year} at {clock} Coordinated Universal Time"
 
 
 def check_on_demand_mode(subject: Subject, maxima: Mapping[str, int], *, creating: bool) -> None:
@@ -259,11 +207,6 @@ def raise_warm(
     _check_warm_quota(subject, request, quotas, region)
     warm["Read"] = request.get("ReadUnitsPerSecond", warm["Read"])
     warm["Write"] = request.get("WriteUnitsPerSecond", warm["Write"])
-
-
-def lift_warm(warm: dict[str, Any], read: int, write: int) -> None:
-    """Warm throughput follows the highest throughput that the table or index ever had, in place."""
-    warm["Read"], warm["Write"] = max(warm["Read"], read), max(warm["Write"], write)
 
 
 def _check_warm_quota(subject: Subject, request: Mapping[str, int], quotas: Quotas, region: str) -> None:

@@ -31,6 +31,7 @@ from hashrange.model.table_document import (
     timestamp,
     whole_range,
 )
+from hashrange.model.throughput import lift_warm, note_switch_to_on_demand
 from hashrange_router.api.tables_describe import NO_STATISTICS, TableStatistics, describe
 from hashrange_router.api.tables_index import IndexContext, new_global_index
 from hashrange_router.api.tables_keys import projected_count, stored_definitions
@@ -61,7 +62,6 @@ from hashrange_router.api.tables_throughput import (
     change_provisioned,
     check_on_demand_mode,
     check_provisioned,
-    lift_warm,
     merge_on_demand,
     raise_warm,
 )
@@ -204,6 +204,8 @@ class _Update:
 
     def _switch_to_on_demand(self) -> None:
         new = self._new
+        if self._quotas.limit_decreases:
+            note_switch_to_on_demand(new, self._now)
         new["BillingMode"] = PAY_PER_REQUEST
         new["BillingModeSummary"] = {"LastUpdateToPayPerRequestDateTime": timestamp(self._now)}
         for owner in (new, *new["GlobalSecondaryIndexes"]):
