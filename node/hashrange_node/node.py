@@ -24,6 +24,7 @@ from hashrange_node.log.protocol import NodeLog
 from hashrange_node.membership import Membership
 from hashrange_node.meta.catalogue import Catalogue
 from hashrange_node.raft.settings import Rng
+from hashrange_node.replica.budget import Ceilings
 from hashrange_node.replica.driver import Driver
 from hashrange_node.replica.group import Group
 from hashrange_node.replica.index_queue import IndexShipper
@@ -126,6 +127,8 @@ class Node:
             wire.TableStatistics: self._table_statistics,
         }
         self.transactions = Participant(self)
+        self.ceilings: Ceilings | None = None
+        """What partitions may do in a second; set before any is opened, None without a bound."""
         self.membership = Membership(self)
 
     def handle(self, message_type: type, handler: Callable[[Any, Done], None]) -> None:
@@ -206,6 +209,8 @@ class Node:
             self.transactions.counts,
         )
         self.replicas[replica.id] = replica
+        if self.ceilings is not None:
+            replica.budget = self.ceilings.budget(schema, index_name)
         self.groups.start(group)
         self.split_applied(group)
         return replica
@@ -263,6 +268,8 @@ class Node:
             self.transactions.counts,
         )
         self.replicas[child.id] = child
+        if self.ceilings is not None:
+            child.budget = self.ceilings.budget(child.schema, child.index_name)
         self.groups.start(group)
         if led and not group.alone:
             self.groups.volunteer(group)
@@ -383,6 +390,8 @@ class Node:
             heat.due -= 1
         else:
             done = heat.reading(message.key, self.monotonic(), done)
+        if replica.budget is not None:
+            done = replica.budget.reading(replica.schema, message.consistent, done)
         if group.alone and group.serving and group.split is None:
             done(self.engine.get(replica.items + message.key))
         elif message.consistent:
@@ -431,6 +440,8 @@ class Node:
         group = replica.group
         group.reads_served += 1
         done = group.heat.ranging(message.low, message.high, self.monotonic(), done)
+        if replica.budget is not None:
+            done = replica.budget.ranging(replica.schema, message.consistent, done)
         if message.consistent and not group.alone:
             if self.leader(message, done) is None:
                 return

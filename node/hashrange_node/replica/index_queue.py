@@ -26,6 +26,9 @@ from hashrange_node.storage import keyspace
 BATCH = 2_000
 BATCH_BYTES = 2 << 20
 BACKLOG_MAX = 100_000
+BACKLOG_ENFORCED_MAX = 5_000
+"""Where partitions have ceilings, a hot one of an index holds its table's writes back so much earlier."""
+
 RETRY_DELAY_S = 0.2
 
 
@@ -59,16 +62,20 @@ class IndexShipper:
         for key, value in self.replica.engine.scan(prefix, upper):
             self._queue.append((key, msgpack.unpackb(value)))
         self._taken = len(self._queue)
-        self.replica.congested = len(self._queue) >= BACKLOG_MAX
+        self.replica.congested = len(self._queue) >= self._backlog_max
         self._schedule()
 
     def enqueue(self, queued: list[tuple[bytes, list[Any]]]) -> None:
         """Take changes that were just applied."""
         self._queue.extend(queued)
         self._taken += len(queued)
-        if len(self._queue) >= BACKLOG_MAX:
+        if len(self._queue) >= self._backlog_max:
             self.replica.congested = True
         self._schedule()
+
+    @property
+    def _backlog_max(self) -> int:
+        return BACKLOG_MAX if self.replica.budget is None else BACKLOG_ENFORCED_MAX
 
     @property
     def backlog(self) -> int:
@@ -124,6 +131,7 @@ class IndexShipper:
             return
         batch = self._next_batch()
         targets: dict[int, list[tuple[bytes, bytes | None, int]]] = {}
+        names: dict[int, str] = {}
         for _, changes in batch:
             for name, delete_key, put_key, record, stamp in changes:
                 index = find_global_index(self.replica.schema, name)
@@ -132,20 +140,26 @@ class IndexShipper:
                 if delete_key is not None:
                     partition = index.partitions.of(delete_key).id
                     targets.setdefault(partition, []).append((delete_key, None, stamp))
+                    names[partition] = name
                 if put_key is not None:
                     partition = index.partitions.of(put_key).id
+                    names[partition] = name
                     targets.setdefault(partition, []).append((put_key, record, stamp))
         self._failed = False
         self._waiting = 1 + len(targets)
         fence = (self.replica.id, self.replica.group.core.term, keyspace.queue_sequence(batch[-1][0]))
         for partition, entries in targets.items():
             message = WriteEntries(partition, 1, entries, fence)
-            self._transport.send(message, lambda answer: self._delivered(answer, len(batch)))
+            self._transport.send(message, self._receiver(len(batch), names[partition]))
         self._delivered(None, len(batch))
 
-    def _delivered(self, answer: Any, count: int) -> None:
+    def _receiver(self, count: int, index: str) -> Callable[[Any], None]:
+        return lambda answer: self._delivered(answer, count, index)
+
+    def _delivered(self, answer: Any, count: int, index: str = "") -> None:
         if isinstance(answer, ApiError) and answer.type_name != "ResourceNotFoundException":
             self._failed = True
+            self.replica.behind = index or self.replica.behind
         self._waiting -= 1
         if self._waiting:
             return
@@ -163,7 +177,7 @@ class IndexShipper:
             self._queue.popleft()
         self._busy = False
         self._delivered_count += answer
-        if len(self._queue) < BACKLOG_MAX:
+        if len(self._queue) < self._backlog_max:
             self.replica.congested = False
         while self._waiters and self._waiters[0][0] <= self._delivered_count and not self.stopped:
             self._waiters.popleft()[1]()

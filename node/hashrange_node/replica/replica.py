@@ -8,11 +8,15 @@ from typing import Any
 from hashrange.errors import ApiError, internal, transaction_conflict, unavailable
 from hashrange.model import record as records
 from hashrange.model.table import TableSchema
+from hashrange.model.table_units import write_units_half
+from hashrange.wire.faults import Overloaded
 from hashrange.wire.messages import Done, WriteEntries, WriteItem
+from hashrange_node.replica.budget import PartitionBudget, index_behind
 from hashrange_node.replica.effects import Count, Effects, Mutation
 from hashrange_node.replica.evaluate import evaluate
 from hashrange_node.replica.group import Group
 from hashrange_node.replica.requests import TOO_OLD, encode_result
+from hashrange_node.replica.secondary import find_global_index
 from hashrange_node.replica.strong import StrongReads
 from hashrange_node.storage import keyspace
 from hashrange_node.storage.engine import Engine, EngineError
@@ -32,11 +36,14 @@ class Replica:
     when this replica begins to serve, and when it has stopped; `on_split` when it has been replaced by two.
     While `congested`, no writes are taken: their index changes would queue without end. While `splitting`, none
     either: the partition is about to be replaced by two. `locks` are those of transactions, while this replica leads;
-    `locked` are the same by the keys of their items.
+    `locked` are the same by the keys of their items. `budget` bounds what the replica does in a second, None without
+    a bound; `behind` is the global index that last held the queue up.
     """
 
     __slots__ = (
         "_strong",
+        "behind",
+        "budget",
         "congested",
         "engine",
         "epoch",
@@ -70,6 +77,8 @@ class Replica:
         self.id = group.id
         self.place = group.place
         self.congested = self.splitting = False
+        self.budget: PartitionBudget | None = None
+        self.behind = ""
         self.epoch = 1
         self.schema = schema
         self.index_name = index_name
@@ -112,6 +121,9 @@ class Replica:
             group.driver.admit(group)
             if self.congested or self.splitting:
                 raise self.busy()
+            budget = self.budget if write.expiry_s is None else None
+            if budget is not None:
+                budget.admit_write(self.schema)
             full_key = self.items + write.key
             held = group.overlay.get(full_key)
             if self.locked and self.locks.barring(write.key) is not None:
@@ -123,7 +135,11 @@ class Replica:
                 stamp = group.watermark + 1
             index = group.core.log.last_index + 1
             effects = evaluate(write, self.schema, self.place, full_key, current, stamp, index)
+            if budget is not None:
+                budget.charge_result(effects.result)
         except ApiError as error:
+            if self.budget is not None:
+                self.budget.charge_failed(error)
             if held is None:
                 self.answer_led(error, done)
             else:
@@ -141,6 +157,8 @@ class Replica:
     def busy(self) -> ApiError:
         """Why no writes are taken while `congested` or `splitting`."""
         if self.congested:
+            if self.budget is not None and find_global_index(self.schema, self.behind) is not None:
+                return index_behind(self.schema, self.behind)
             return unavailable("The global indexes of the table do not keep up with its writes; retry later")
         return unavailable("The partition is being split; retry later")
 
@@ -176,6 +194,9 @@ class Replica:
         if self.splitting:
             done(unavailable("The partition is being split; retry later"))
             return
+        if self.budget is not None and self.budget.holds_back(self.schema):
+            done(Overloaded("the partition of the global index has reached its ceiling"))
+            return
         if message.fence is not None and not self.group.admits(message.fence):
             # Delivered before. What came after it may be under way: the answer waits for that.
             self.group.propose(Effects([], [], None), done)
@@ -195,6 +216,8 @@ class Replica:
             before = records.size(current) if current is not None else 0
             after = records.size(record) if record is not None else 0
             counts.append((0, (record is not None) - (current is not None), after - before))
+            if self.budget is not None:
+                self.budget.charge_write(write_units_half(max(before, after)))
         effects = Effects(mutations, counts, None)
         effects.fence = message.fence
         if mutations or self.group.overlay or message.fence is not None:
