@@ -17,7 +17,7 @@ instead of refused (`holds_back`).
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, Final, Literal
 
 from hashrange.errors import CONDITION_FAILED, ApiError
@@ -29,6 +29,7 @@ from hashrange.model.table_units import read_units_half, table_write_units_half,
 from hashrange.model.throttling import KEY_RANGE_EXCEEDED, throttled
 from hashrange.model.token_bucket import TokenBucket
 from hashrange.wire.messages import Done, RangeResult, WriteResult
+from hashrange.wire.transactions import TransactVersions
 
 READS_HALF_PER_S: Final = 2 * 3_000
 WRITES_HALF_PER_S: Final = 2 * 1_000
@@ -85,6 +86,15 @@ class PartitionBudget:
         half = table_write_units_half(result.old_size, result.new_size, result.index_units)
         self._writes.charge(half, self._now_s())
 
+    def charge_results(self, results: Iterable[Any]) -> None:
+        """Charge the writes of a transaction, which consume twice as much of the table."""
+        half = 0
+        for each in results:
+            if isinstance(each, WriteResult):
+                own = write_units_half(max(each.old_size, each.new_size))
+                half += own + table_write_units_half(each.old_size, each.new_size, each.index_units)
+        self._writes.charge(half, self._now_s())
+
     def charge_failed(self, error: ApiError) -> None:
         """Charge a write whose condition failed; other failures cost nothing."""
         if error.type_name == CONDITION_FAILED:
@@ -103,6 +113,19 @@ class PartitionBudget:
 
         return charged
 
+    def reading_several(self, schema: TableSchema, done: Done) -> Done:
+        """The same for one of the two rounds in which a transaction reads."""
+        self.admit_read(schema)
+        bucket, now_s = self._reads, self._now_s
+
+        def charged(answer: Any) -> None:
+            if isinstance(answer, TransactVersions):
+                sizes = (records.size(each) if each is not None else 0 for each in answer.records)
+                bucket.charge(sum(read_units_half(size, True) for size in sizes), now_s())
+            done(answer)
+
+        return charged
+
     def ranging(self, schema: TableSchema, consistent: bool, done: Done) -> Done:
         """Admit a read of a range; its answer goes through what is returned, and is charged."""
         self.admit_read(schema)
@@ -116,10 +139,6 @@ class PartitionBudget:
             done(answer)
 
         return charged
-
-    def charge_read(self, units_half: int) -> None:
-        """So much was read."""
-        self._reads.charge(units_half, self._now_s())
 
     def holds_back(self, schema: TableSchema) -> bool:
         """Whether entries of a global index have to wait before they are written here."""

@@ -83,6 +83,8 @@ class Participant:
             _answer(replica, outcome, _under_way(replica, actions), done)
             return
         effects.result = outcome
+        if replica.budget is not None:
+            replica.budget.charge_results(outcome.results)
         stored = encode_marker(message.digest, outcome.results, stamp, situation.raft_index)  # type: ignore[arg-type]
         effects.mutations.append((marker_key, stored))
         if group.propose(effects, done):
@@ -110,6 +112,8 @@ class Participant:
             return
         # From here on whatever is written here comes behind the transaction.
         self._node.stamps.observe(stamp)
+        if replica.budget is not None:
+            replica.budget.charge_results(outcome.results)
         effects = evaluate.lock_effects(locks, replica.place, situation.raft_index)
         effects.result = outcome
         if group.propose(effects, done):
@@ -170,6 +174,8 @@ class Participant:
         group = replica.group
         group.reads_served += len(message.keys)
         group.heat.several(message.keys, node.monotonic())
+        if replica.budget is not None:
+            done = replica.budget.reading_several(replica.schema, done)
         if node.strong.leased(group):
             versions = _versions(replica, message.keys)
             if node.strong.leased(group):
@@ -195,6 +201,8 @@ def _admit(replica: Replica) -> None:
     replica.group.driver.admit(replica.group)
     if replica.congested or replica.splitting:
         raise replica.busy()
+    if replica.budget is not None:
+        replica.budget.admit_write(replica.schema)
 
 
 def _situation(replica: Replica, keys: list[bytes]) -> evaluate.Situation:
