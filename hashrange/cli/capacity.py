@@ -1,15 +1,16 @@
-"""Composes the admission of a router from its settings: what is enforced, and what is refused on purpose."""
+"""Composes what enforces capacity from the settings: the admission of a router, the ceilings of a node."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 
+from hashrange_node.replica.budget import Ceilings
 from hashrange_router.api.context import RouterContext
 from hashrange_router.capacity.admission import Enforcer, Meter
 from hashrange_router.capacity.faults import ThrottleFaults
 from hashrange_router.capacity.resource import Rules
 
-from hashrange.runtime.config import EndpointConfig, parse_throttle_faults
+from hashrange.runtime.config import CapacityConfig, EndpointConfig, parse_throttle_faults
 
 
 def compose_admission(
