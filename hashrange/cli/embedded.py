@@ -30,7 +30,7 @@ from hashrange_router.pages import Pages
 from hashrange_router.scaling.service import scaling_service
 
 from hashrange import __version__
-from hashrange.cli.capacity import compose_admission
+from hashrange.cli.capacity import compose_admission, compose_ceilings
 from hashrange.cli.capacity_metrics import register_capacity_metrics
 from hashrange.cli.front import http_limits, register_front_metrics
 from hashrange.cli.storage import LoopScheduler, Storage, fatal
@@ -69,6 +69,7 @@ class EmbeddedServer:
             fatal=fatal,
             on_error=self._report,
         )
+        self.node.ceilings = compose_ceilings(config, clock.monotonic)
         self.controller = Controller(
             self.node,
             lambda: clock.wall_ms() / 1000,

@@ -33,6 +33,7 @@ from hashrange_node.transactions.upkeep import Upkeep
 
 from hashrange import __version__
 from hashrange.cli.admin import AdminPort, Faults
+from hashrange.cli.capacity import compose_ceilings
 from hashrange.cli.storage import LoopScheduler, Storage, fatal
 from hashrange.cli.storage_metrics import register_storage_metrics
 from hashrange.routing.map import PlacementMap
@@ -138,6 +139,7 @@ class NodeServer:
             peers=self.peers,
             index_lag_s=config.index_lag_ms / 1000,
         )
+        self.node.ceilings = compose_ceilings(config, clock.monotonic)
         self._compose_storage()
         self._compose_control()
 
