@@ -32,3 +32,10 @@ def compose_admission(
     faults = parse_throttle_faults(config.throttle_faults)
     context.admission = ThrottleFaults(meter, faults, chance) if faults else meter
     return meter
+
+
+def compose_ceilings(config: CapacityConfig, now_s: Callable[[], float]) -> Ceilings | None:
+    """What the partitions of a node may do in a second; None while nothing is enforced."""
+    if config.throttling == "off":
+        return None
+    return Ceilings(config.throttling, config.capacity_multiplier, now_s)
