@@ -8,8 +8,10 @@ node's own log is durable.
 from __future__ import annotations
 
 import asyncio
+import os
 import random
 import uuid
+from functools import partial
 from typing import Any
 
 from hashrange_node.checkpoint import Checkpointer
@@ -28,6 +30,7 @@ from hashrange_router.auth.gate import authenticator
 from hashrange_router.http.server import HttpServer, serve
 from hashrange_router.pages import Pages
 from hashrange_router.scaling.service import scaling_service
+from hashrange_router.transactions.counts import register_transaction_metrics
 
 from hashrange import __version__
 from hashrange.cli.capacity import compose_admission, compose_ceilings
@@ -35,11 +38,13 @@ from hashrange.cli.capacity_metrics import register_capacity_metrics
 from hashrange.cli.front import http_limits, register_front_metrics
 from hashrange.cli.storage import LoopScheduler, Storage, fatal
 from hashrange.cli.storage_metrics import register_storage_metrics
+from hashrange.cli.top.page import TopPage, front_part, node_part, router_part
 from hashrange.runtime.clock import Clock, StampClock, SystemClock
 from hashrange.runtime.config import ServeConfig
 from hashrange.runtime.logging import AccessLog, get_logger
 from hashrange.runtime.startup import StartupError
 from hashrange.runtime.telemetry import CONTENT_TYPE, Telemetry
+from hashrange.wire.transactions import TXID_BYTES
 
 ACCOUNT = "000000000000"
 TRANSIENT_DELAY_S = 1.0
@@ -144,6 +149,8 @@ class EmbeddedServer:
         self.meter = compose_admission(
             self.context, config, self.clock.monotonic, random.Random().random, alone=True
         )
+        self.context.stamps = self.node.stamps
+        self.context.new_txid = partial(os.urandom, TXID_BYTES)
         catalogue = self.node.catalogue
         self.context.next_partition_id = lambda: catalogue.next_partition_id
         for name, document in catalogue.documents.items():
@@ -159,15 +166,38 @@ class EmbeddedServer:
             self.telemetry,
             AccessLog(config.access_log),
             authenticator(config.secrets(), config.region, config.strict_region, self.clock),
-            Pages(f"{config.host}:{config.port}", lambda: self.ready, self.telemetry.render, CONTENT_TYPE),
+            Pages(
+                f"{config.host}:{config.port}",
+                lambda: self.ready,
+                self.telemetry.render,
+                CONTENT_TYPE,
+                self._top_page().render,
+            ),
         )
         self.dispatcher.serve(scaling_service(self.context))
         self.dispatcher.note = self.meter.note
         register_capacity_metrics(self.telemetry, self.meter)
         register_front_metrics(self.telemetry, lambda: self.dispatcher, lambda: self.http)
+        register_transaction_metrics(self.telemetry, self.context.transactions)
         register_storage_metrics(self)
         self.http = await serve(self.dispatcher, config.host, config.port, limits=http_limits(config))
         self.ready = True
+
+    def _top_page(self) -> TopPage:
+        """What `hashrange top` shows; without keys where only those who sign may see data."""
+        page = TopPage("embedded", 1, "local", lambda: "" if self.ready else "stopping", self.clock.monotonic)
+        page.add(router_part(self.telemetry, self.context, self.meter))
+        page.add(front_part(lambda: self.http.statistics(), lambda: self.dispatcher.in_flight))
+        directory = self.storage.directory
+        page.add(
+            node_part(
+                self.node,
+                self.telemetry,
+                directory.path if directory is not None else None,
+                self.config.show_hot_keys and not self.config.credentials,
+            )
+        )
+        return page
 
     async def stop(self) -> None:
         """Answer what is under way, make everything durable, let go of the data directory."""

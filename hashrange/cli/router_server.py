@@ -9,7 +9,9 @@ Several routers share a port with `reuse_port`: the kernel deals out connections
 from __future__ import annotations
 
 import asyncio
+import os
 import uuid
+from functools import partial
 from random import Random
 from typing import Any
 
@@ -23,6 +25,7 @@ from hashrange_router.http.request import Request
 from hashrange_router.http.server import HttpServer, serve
 from hashrange_router.pages import Pages
 from hashrange_router.scaling.service import scaling_service
+from hashrange_router.transactions.counts import register_transaction_metrics
 
 from hashrange import __version__
 from hashrange.cli.admin import AdminPort, Faults
@@ -30,10 +33,11 @@ from hashrange.cli.capacity import compose_admission
 from hashrange.cli.capacity_metrics import register_capacity_metrics
 from hashrange.cli.front import http_limits, register_front_metrics
 from hashrange.cli.router_metrics import register_routing_metrics
+from hashrange.cli.top.page import TopPage, front_part, router_part
 from hashrange.errors import ApiError, internal, unavailable
 from hashrange.routing.retry import RetryPolicy
 from hashrange.routing.routing import Routing
-from hashrange.runtime.clock import Clock, SystemClock
+from hashrange.runtime.clock import Clock, StampClock, SystemClock
 from hashrange.runtime.cluster_config import RouterConfig
 from hashrange.runtime.logging import AccessLog, get_logger
 from hashrange.runtime.rpc import Identity, Peer, RpcPeers
@@ -41,6 +45,7 @@ from hashrange.runtime.telemetry import CONTENT_TYPE, Telemetry
 from hashrange.wire.cluster import CatalogueUpdate, ClusterStatus
 from hashrange.wire.codec import Codec
 from hashrange.wire.messages import Done
+from hashrange.wire.transactions import TXID_BYTES
 
 ACCOUNT = "000000000000"
 PROBE_S = 0.2
@@ -84,6 +89,8 @@ class RouterServer:
             lambda: clock.wall_ms() / 1000,
             lambda: str(uuid.uuid4()),
         )
+        self.context.stamps = StampClock(clock)
+        self.context.new_txid = partial(os.urandom, TXID_BYTES)
         self.context.next_partition_id = lambda: self.view.next_partition_id
         self.context.locate = self.routing.places.locate
         self.meter = compose_admission(self.context, config, clock.monotonic, rng.random, alone=False)
@@ -192,12 +199,14 @@ class RouterServer:
         self.dispatcher.note = self.meter.note
         register_capacity_metrics(self.telemetry, self.meter)
         register_front_metrics(self.telemetry, lambda: self.dispatcher, lambda: self.http)
+        register_transaction_metrics(self.telemetry, self.context.transactions)
         register_routing_metrics(self.telemetry, self.routing.transport, self.routing.feed)
         self.admin = AdminPort(
             self.not_ready,
             self.telemetry.render,
             self.routing.transport.send,
             Faults(self.peers.block) if config.fault_injection else None,
+            self._top_page().render,
         )
         await self.admin.listen(config.admin_host, config.admin_port)
         try:
@@ -213,6 +222,13 @@ class RouterServer:
             raise
         self.routing.start()
         self._probe()
+
+    def _top_page(self) -> TopPage:
+        """What `hashrange top` shows of this router."""
+        page = TopPage("router", self.config.id, self.config.az, self.not_ready, self.clock.monotonic)
+        page.add(router_part(self.telemetry, self.context, self.meter))
+        page.add(front_part(lambda: self.http.statistics(), lambda: self.dispatcher.in_flight))
+        return page
 
     @property
     def port(self) -> int:

@@ -63,7 +63,7 @@ class TransactionCounts:
 def register_transaction_metrics(telemetry: Telemetry, counts: TransactionCounts) -> None:
     """Make the counts visible on /metrics."""
     telemetry.counter(
-        "hashrange_transactions_total",
+        "hashrange_transaction_requests_total",
         "Transactions answered, by outcome.",
         lambda: {key: float(count) for key, count in counts.outcomes.items()},
         labels=("operation", "outcome"),
@@ -81,12 +81,12 @@ def register_transaction_metrics(telemetry: Telemetry, counts: TransactionCounts
         labels=("cause",),
     )
     telemetry.counter(
-        "hashrange_transactions_taken_over_total",
+        "hashrange_transaction_takeovers_total",
         "Stalled transactions of other routers that were finished for a repeated request.",
         lambda: counts.taken_over,
     )
     telemetry.counter(
-        "hashrange_transaction_tails_failed_total",
+        "hashrange_transaction_tail_failures_total",
         "Decisions of transactions that were not cleared away at once.",
         lambda: counts.tails_failed,
     )
