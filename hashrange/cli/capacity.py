@@ -25,10 +25,10 @@ def compose_admission(
 
     `alone`: there is no other router and nobody who makes grants. `now_s` is monotonic.
     """
-    meter = Meter(context.get)
+    meter = Meter(context.get, context.tables)
     if config.throttling != "off":
         rules = Rules(config.throttling, config.capacity_multiplier, alone)
-        meter = Enforcer(context.get, now_s, rules)
+        meter = Enforcer(context.get, now_s, rules, context.tables)
     faults = parse_throttle_faults(config.throttle_faults)
     context.admission = ThrottleFaults(meter, faults, chance) if faults else meter
     return meter

@@ -155,7 +155,9 @@ class EmbeddedServer:
         self.context.next_partition_id = lambda: catalogue.next_partition_id
         for name, document in catalogue.documents.items():
             self.context.follow(name, None, document)
+            self.meter.follow(name, None, document)
         catalogue.subscribe(self.context.follow)
+        catalogue.subscribe(self.meter.follow)
         for kind, name, control in catalogue.controls.all():
             self.context.controls.put(kind, name, control)
         catalogue.subscribe_controls(self.context.controls.follow)

@@ -105,6 +105,7 @@ class RouterServer:
         """Let every part hear of what the others learn."""
         view = self.view
         view.on_document.append(self.context.follow)
+        view.on_document.append(self.meter.follow)
         view.on_document.append(self._forget_metrics)
         view.on_control.append(self.context.controls.follow)
         view.on_change.append(self._on_change)

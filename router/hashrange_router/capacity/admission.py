@@ -17,9 +17,10 @@ the first request that brings it along has the budgets fitted to it, keeping bal
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from hashrange.errors import ApiError
+from hashrange.model.ledger import SYSTEM_PREFIX
 from hashrange.model.table import IndexSchema, TableSchema
 from hashrange.model.table_document import TableDocument
 from hashrange.model.throttling import reasons_of, throttled
@@ -31,10 +32,18 @@ GLOBAL = "GSI"
 
 
 class Meter:
-    """Counts what is consumed and refuses nothing. `documents` finds the document of a table, or None."""
+    """Counts what is consumed and refuses nothing.
 
-    def __init__(self, documents: Callable[[str], TableDocument | None]) -> None:
+    `documents` finds the document of a table, or None; `schemas` are those of the tables that can be used.
+    """
+
+    def __init__(
+        self,
+        documents: Callable[[str], TableDocument | None],
+        schemas: Mapping[str, TableSchema] | None = None,
+    ) -> None:
         self._documents = documents
+        self._schemas = schemas if schemas is not None else {}
         self._states: dict[str, TableState] = {}
         self.throttles: dict[tuple[str, str], int] = {}
         """How often a request of a table was refused for a reason, wherever that was."""
@@ -75,6 +84,16 @@ class Meter:
         for reason in reasons_of(error):
             key = (table, reason)
             self.throttles[key] = self.throttles.get(key, 0) + 1
+
+    def follow(self, name: str, before: TableDocument | None, after: TableDocument | None) -> None:
+        """A table has come, changed or gone: what is saved up counts from here, not from the first request.
+
+        To be told after `documents` and `schemas` know.
+        """
+        if after is None:
+            self.forget(name)
+        elif name in self._schemas and not name.startswith(SYSTEM_PREFIX):
+            self._renewed(self._schemas[name])
 
     # What is told to others.
 
@@ -133,9 +152,13 @@ class Enforcer(Meter):
     """Counts, and refuses what a table or index has no capacity for. `now_s`: monotonic seconds."""
 
     def __init__(
-        self, documents: Callable[[str], TableDocument | None], now_s: Callable[[], float], rules: Rules
+        self,
+        documents: Callable[[str], TableDocument | None],
+        now_s: Callable[[], float],
+        rules: Rules,
+        schemas: Mapping[str, TableSchema] | None = None,
     ) -> None:
-        super().__init__(documents)
+        super().__init__(documents, schemas)
         self._clock = now_s
         self._rules = rules
         self.on_dry: Callable[[], None] = lambda: None
