@@ -3,6 +3,7 @@
     GET  /health/live            200 while the process runs
     GET  /health/ready           200 when it can serve, else 503 and why not
     GET  /metrics                Prometheus text
+    GET  /top                    what `hashrange top` shows of this process, as JSON (`hashrange.cli.top.page`)
     GET  /cluster                the control plane's view, as JSON
     POST /cluster/<verb>         a command to the control plane; arguments as JSON; the answer tells what happens
     GET  /faults, POST /faults   {"block": [node ids]}: whose frames are dropped (where faults may be injected)
@@ -58,9 +59,11 @@ class AdminPort:
         metrics: Callable[[], bytes],
         send: Send,
         faults: Faults | None = None,
+        top: Callable[[], bytes] = lambda: b"{}",
     ) -> None:
         self._not_ready = not_ready
         self._metrics = metrics
+        self._top = top
         self._send = send
         self._faults = faults
         self._http: HttpServer | None = None
@@ -106,6 +109,8 @@ class AdminPort:
             request.reply(503 if reason else 200, (reason or "ready").encode() + b"\n", TEXT)
         elif path == b"/metrics":
             request.reply(200, self._metrics(), CONTENT_TYPE.encode())
+        elif path == b"/top":
+            request.reply(200, self._top(), JSON)
         elif path == b"/cluster":
             self._send(ClusterStatus(), lambda answer: _answer(request, answer))
         elif path == b"/faults" and self._faults is not None:

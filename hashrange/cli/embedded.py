@@ -38,7 +38,8 @@ from hashrange.cli.capacity_metrics import register_capacity_metrics
 from hashrange.cli.front import http_limits, register_front_metrics
 from hashrange.cli.storage import LoopScheduler, Storage, fatal
 from hashrange.cli.storage_metrics import register_storage_metrics
-from hashrange.cli.top.page import TopPage, front_part, node_part, router_part
+from hashrange.cli.top.node_page import node_part
+from hashrange.cli.top.page import TopPage, front_part, router_part
 from hashrange.runtime.clock import Clock, StampClock, SystemClock
 from hashrange.runtime.config import ServeConfig
 from hashrange.runtime.logging import AccessLog, get_logger

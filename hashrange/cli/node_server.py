@@ -36,6 +36,8 @@ from hashrange.cli.admin import AdminPort, Faults
 from hashrange.cli.capacity import compose_ceilings
 from hashrange.cli.storage import LoopScheduler, Storage, fatal
 from hashrange.cli.storage_metrics import register_storage_metrics
+from hashrange.cli.top.node_page import node_part
+from hashrange.cli.top.page import TopPage
 from hashrange.routing.map import PlacementMap
 from hashrange.routing.transport import RoutedTransport
 from hashrange.runtime.clock import Clock, StampClock, SystemClock
@@ -227,7 +229,16 @@ class NodeServer:
             self.telemetry.render,
             self.routes.send,
             Faults(self.peers.block) if config.fault_injection else None,
+            self._top_page().render,
         )
+
+    def _top_page(self) -> TopPage:
+        """What `hashrange top` shows of this node."""
+        config, directory = self.config, self.storage.directory
+        page = TopPage("node", config.id, config.az, self.not_ready, self.clock.monotonic)
+        path = directory.path if directory is not None else None
+        page.add(node_part(self.node, self.telemetry, path, config.show_hot_keys))
+        return page
 
     # ---- what the others ask and tell
 

@@ -173,6 +173,16 @@ ThrottleFaults = Annotated[
         "tables. Works with throttling off too.",
     ),
 ]
+ShowHotKeys = Annotated[
+    Text,
+    _text(
+        "--show-hot-keys",
+        "true|false",
+        _BEHAVIOUR,
+        "Let hashrange top show the keys that are asked for most; false for keys that are secrets.",
+        "true",
+    ),
+]
 
 LogFormat = Annotated[
     Text,

@@ -28,6 +28,7 @@ def serve(
     delay_transient_statuses: options.DelayStatuses = None,
     ttl_interval_ms: options.TtlInterval = None,
     index_lag_ms: options.IndexLag = None,
+    show_hot_keys: options.ShowHotKeys = None,
     throttling: options.Throttling = None,
     capacity_multiplier: options.CapacityMultiplier = None,
     throttle_faults: options.ThrottleFaults = None,
