@@ -85,6 +85,17 @@ def up(
         list[str] | None,
         typer.Option("--set-router", metavar="NAME=VALUE", help="A setting of every router."),
     ] = None,
+    throttling: Annotated[
+        str | None,
+        typer.Option(metavar="MODE", help="Enforce capacity: on, provisioned-only, off.  [default: off]"),
+    ] = None,
+    capacity_multiplier: Annotated[
+        str | None, typer.Option(metavar="FACTOR", help="Every budget and ceiling times this.  [default: 1]")
+    ] = None,
+    throttle_faults: Annotated[
+        str | None,
+        typer.Option(metavar="TABLE=SHARE,...", help="Throttle a share of requests on purpose, see serve."),
+    ] = None,
 ) -> None:
     """Start a cluster, show what runs, and stop everything with Ctrl-C.
 
@@ -98,6 +109,7 @@ def up(
       hashrange cluster up
       hashrange cluster up --nodes 6 --routers 2 --data-dir /var/tmp/c1 --port 9000
       hashrange cluster up --set durability=os --set segment_mb=16
+      hashrange cluster up --throttling on
     """
     from hashrange.cli.cluster.up import UpOptions, run
 
@@ -116,6 +128,9 @@ def up(
                 in_memory=in_memory,
                 settings=settings or [],
                 router_settings=router_settings or [],
+                throttling=throttling,
+                capacity_multiplier=capacity_multiplier,
+                throttle_faults=throttle_faults,
             )
         )
     )

@@ -16,9 +16,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from pydantic import ValidationError
+
 from hashrange.cli.cluster import control, processes
 from hashrange.cli.cluster.layout import STATE_NAME, STOPPED, Layout, LayoutError, load, make_directory, plan
 from hashrange.cli.cluster.supervisor import STOP_GRACE_S, Say, Supervisor, check_ports
+from hashrange.runtime.config import EndpointConfig
+from hashrange.runtime.expectations import expectation
+from hashrange.runtime.settings import flag_of
 
 EXIT_START = 1
 POLL_S = 0.1
@@ -40,6 +45,9 @@ class UpOptions:
     in_memory: bool = False
     settings: list[str] = field(default_factory=list)
     router_settings: list[str] = field(default_factory=list)
+    throttling: str | None = None
+    capacity_multiplier: str | None = None
+    throttle_faults: str | None = None
 
 
 def run(options: UpOptions) -> int:
@@ -78,8 +86,9 @@ def _lock(directory: Path) -> Iterator[None]:
 
 def layout_for(options: UpOptions) -> Layout:
     """The cluster of the directory, or a new one; raises LayoutError for options that contradict it."""
+    both, routers_only = _capacity(options)
     if not (options.directory / STATE_NAME).exists():
-        settings = _pairs("--set", options.settings)
+        settings = both | _pairs("--set", options.settings)
         if options.durability is not None:
             settings["durability"] = options.durability
         if options.in_memory:
@@ -93,7 +102,7 @@ def layout_for(options: UpOptions) -> Layout:
             base_port=8000 if options.port is None else options.port,
             region="us-east-1" if options.region is None else options.region,
             settings=settings,
-            router_settings=_pairs("--set-router", options.router_settings),
+            router_settings=both | routers_only | _pairs("--set-router", options.router_settings),
         )
     layout = load(options.directory)
     for flag, given, there in (
@@ -109,11 +118,24 @@ def layout_for(options: UpOptions) -> Layout:
                 f"the cluster in {options.directory} has {flag} {there}, not {given}; leave the option out"
                 f"{hint}, or give another --data-dir for another cluster"
             )
-    layout.settings.update(_pairs("--set", options.settings))
+    layout.settings.update(both | _pairs("--set", options.settings))
     if options.durability is not None:
         layout.settings["durability"] = options.durability
-    layout.router_settings.update(_pairs("--set-router", options.router_settings))
+    layout.router_settings.update(both | routers_only | _pairs("--set-router", options.router_settings))
     return layout
+
+
+def _capacity(options: UpOptions) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The settings about capacity: of nodes and routers alike, and of routers."""
+    both = {"throttling": options.throttling, "capacity_multiplier": options.capacity_multiplier}
+    routers_only = {"throttle_faults": options.throttle_faults}
+    given = {name: value for name, value in (both | routers_only).items() if value is not None}
+    try:
+        EndpointConfig.model_validate(given)
+    except ValidationError as error:
+        name = str(error.errors()[0]["loc"][0])
+        raise LayoutError(f"{flag_of(name)} must be {expectation(name)}, not {given[name]!r}") from None
+    return tuple({n: v for n, v in part.items() if v is not None} for part in (both, routers_only))  # type: ignore[return-value]
 
 
 def _pairs(flag: str, texts: list[str]) -> dict[str, Any]:

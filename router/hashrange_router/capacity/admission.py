@@ -119,7 +119,9 @@ class Meter:
         return [resource for state in self._states.values() for resource in state.resources]
 
     def forget(self, table: str) -> None:
-        """Drop everything about a table that was deleted."""
+        """Drop everything about a table that was deleted; not if there is one of that name again."""
+        if self._documents(table) is not None:
+            return
         self._states.pop(table, None)
         for key in [key for key in self.throttles if key[0] == table]:
             del self.throttles[key]
