@@ -12,6 +12,15 @@ at any instant after it was sent, or never.
     for violation in check_history(read_history(Path("run.jsonl"))):
         print(violation.text())
 
-`python -m tests.cluster.histories FILE` checks a file. A violation is shown as the smallest part of the history
+Transactions over several keys are another matter: they append to lists and read them (`lists`), and the lists tell who
+came before whom (`list_check`, `cycles`).
+
+    history = ListHistory(Path("lists.jsonl"))
+    transaction = history.invoke(process=3, ops=[(APPEND, "k1", 17), (APPEND, "k2", 18)])
+    history.ok(transaction)
+    for finding in check_lists(history.transactions):
+        print(finding.text())
+
+`python -m tests.cluster.histories FILE` checks a file of either sort. A violation is shown as the smallest part of the history
 that still cannot be explained (`shrink`), as a table with the operations' times drawn beside it (`report`).
 """
