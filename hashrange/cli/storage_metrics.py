@@ -10,6 +10,7 @@ from hashrange_node.node import Node
 from hashrange_node.replica.expiry import ExpirySweeper
 from hashrange_node.transactions.upkeep import Upkeep
 
+from hashrange.cli.heat_metrics import register_heat_metrics
 from hashrange.cli.storage import Storage
 from hashrange.runtime.telemetry import Telemetry
 
@@ -46,6 +47,7 @@ def register_storage_metrics(server: StorageServer) -> None:
         "Partitions that this node leads.",
         lambda: sum(replica.group.serving for replica in node.replicas.values()),
     )
+    register_heat_metrics(telemetry, node)
     telemetry.gauge(
         "hashrange_background_fills", "Index and expiry fills going on.", lambda: server.controller.filling
     )

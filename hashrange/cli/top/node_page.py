@@ -11,6 +11,7 @@ from hashrange_node.node import Node
 from hashrange_node.replica.replica import Replica
 from hashrange_node.storage import keyspace
 
+from hashrange.cli.heat_metrics import requests_of
 from hashrange.cli.top.page import Part
 from hashrange.model.key_decode import decode_key
 from hashrange.runtime.telemetry import Telemetry
@@ -24,7 +25,7 @@ def node_part(node: Node, telemetry: Telemetry, directory: Path | None, show_hot
 
     def part() -> dict[str, Any]:
         replicas = [each for each in node.replicas.values() if each.group.core is not None]
-        shown = nlargest(PARTITIONS_MAX, replicas, key=lambda each: _requests(each))
+        shown = nlargest(PARTITIONS_MAX, replicas, key=requests_of)
         found: dict[str, Any] = {
             "partitions": [_partition(each, show_hot_keys) for each in shown],
             "partitions_left_out": len(replicas) - len(shown),
@@ -41,11 +42,6 @@ def node_part(node: Node, telemetry: Telemetry, directory: Path | None, show_hot
         return found
 
     return part
-
-
-def _requests(replica: Replica) -> int:
-    group = replica.group
-    return group.reads_served + group.writes_taken + group.heat.entries
 
 
 def _partition(replica: Replica, show_hot_keys: bool) -> dict[str, Any]:
