@@ -95,8 +95,14 @@ def test_a_router(tmp_path: Path) -> None:
     file = tmp_path / "r.toml"
     file.write_text(as_toml({"seeds": ["1/a:1"], "credentials_file": tmp_path / "keys", "port": 1}))
     assert load_router(file, {}).secrets() == {"K": "S"}
-    file.write_text(as_toml({"seeds": ["1/a:1"], "throttling": "on"}))
-    assert "not built yet" in problems(load_router, file, {})[0]
+    file.write_text(as_toml({"seeds": ["1/a:1"], "throttling": "on", "capacity_multiplier": 0.1}))
+    config = load_router(file, {"HASHRANGE_THROTTLE_FAULTS": "a.b=1,*=0"})
+    assert (config.throttling, config.capacity_multiplier) == ("on", 0.1)
+    assert config.throttle_faults == ("a.b=1", "*=0")
+    file.write_text(as_toml({"seeds": ["1/a:1"], "throttling": "maybe"}))
+    assert problems(load_router, file, {}) == [
+        f"{file}: throttling: must be off, on or provisioned-only, not 'maybe'"
+    ]
     file.write_text(as_toml({"seeds": ["1/a:1", "1/b:1"]}))
     assert "two of them have the same id" in problems(load_router, file, {})[0]
     assert problems(load_router, None, {}) == [

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from hashrange.cli.show_config import as_toml
-from hashrange.runtime.config import ServeConfig
+from hashrange.runtime.config import ServeConfig, parse_throttle_faults
 from hashrange.runtime.expectations import expectation
 from hashrange.runtime.settings import ConfigError, Loaded, load
 
@@ -38,7 +38,7 @@ def test_defaults_are_those_of_the_documentation() -> None:
     config = load_with().config
     assert (config.host, config.port, config.region) == ("127.0.0.1", 8000, "us-east-1")
     assert (str(config.data_dir), config.in_memory, config.durability) == ("hashrange-data", False, "fsync")
-    assert config.throttling == "off"
+    assert (config.throttling, config.capacity_multiplier, config.throttle_faults) == ("off", 1.0, ())
     assert config.secrets() == {}
 
 
@@ -81,8 +81,11 @@ def test_every_mistake_of_every_source_is_reported_at_once(tmp_path: Path) -> No
 @pytest.mark.parametrize(
     ("flags", "words"),
     [
-        ({"throttling": "on"}, "--throttling: throttling is not built yet"),
-        ({"throttling": "provisioned-only"}, "--throttling: throttling is not built yet"),
+        ({"throttling": "yes"}, "--throttling: must be off, on or provisioned-only, not 'yes'"),
+        ({"capacity_multiplier": "0"}, "must be a number from 0.001 to 1000000.0, not '0'"),
+        ({"throttle_faults": "orders"}, "must be a list of TABLE=SHARE with a share from 0 to 1"),
+        ({"throttle_faults": "orders=1.5"}, "must be a list of TABLE=SHARE with a share from 0 to 1"),
+        ({"throttle_faults": "orders=0.1,orders=0.2"}, "must be a list of TABLE=SHARE"),
         ({"triggers": True}, "not available in this version"),
         ({"console": True}, "not available in this version"),
         ({"strict_region": "maybe"}, "must be true or false, not 'maybe'"),
@@ -93,6 +96,11 @@ def test_every_mistake_of_every_source_is_reported_at_once(tmp_path: Path) -> No
 def test_what_cannot_be_honoured_is_refused(flags: dict[str, Any], words: str) -> None:
     (problem,) = problems_of(flags)
     assert words in problem
+
+
+def test_throttle_faults_name_tables_and_shares() -> None:
+    config = load_with({"throttle_faults": "orders=0.2, *=.01"}).config
+    assert parse_throttle_faults(config.throttle_faults) == {"orders": 0.2, "*": 0.01}
 
 
 def test_memory_and_a_directory_exclude_each_other_in_one_source_only() -> None:
