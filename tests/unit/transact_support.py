@@ -134,6 +134,7 @@ class TransactBench(Bench):
 
     def release(self) -> None:
         """Let the log finish the syncs that it held, and hold no more."""
+        self.scheduler.run()
         while self.log.held:
             self.log.release()
             self.scheduler.run()

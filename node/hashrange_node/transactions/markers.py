@@ -71,8 +71,10 @@ class MarkerCollector:
         key, seen = b"", 0
         for key, stored in islice(replica.engine.scan(max(low, walk.cursor), high), SLICE):
             seen += 1
+            if key in overlay:
+                continue  # about to be replaced by one of now
             stamp = records.stamp(stored)
-            if stamp + _KEPT <= now and key not in overlay:
+            if stamp + _KEPT <= now:
                 old.append((key, None))
             elif not walk.oldest or stamp < walk.oldest:
                 walk.oldest = stamp
