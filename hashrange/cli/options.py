@@ -173,6 +173,17 @@ ThrottleFaults = Annotated[
         "tables. Works with throttling off too.",
     ),
 ]
+ScalingSpeed = Annotated[
+    Text,
+    _text(
+        "--scaling-speed",
+        "FACTOR",
+        _CAPACITY,
+        "The minutes and cooldowns of auto scaling are divided by this (1 to 60): at 60 a table scales out after "
+        "seconds.",
+        "1.0",
+    ),
+]
 ShowHotKeys = Annotated[
     Text,
     _text(

@@ -32,6 +32,7 @@ def serve(
     throttling: options.Throttling = None,
     capacity_multiplier: options.CapacityMultiplier = None,
     throttle_faults: options.ThrottleFaults = None,
+    scaling_speed: options.ScalingSpeed = None,
     log_format: options.LogFormat = None,
     log_level: options.LogLevel = None,
     access_log: options.Access = None,

@@ -167,6 +167,9 @@ class DataConfig(BaseModel):
     index_lag_ms: Whole = Field(
         0, ge=0, le=3_600_000, description="hold global secondary indexes back on purpose, for tests"
     )
+    scaling_speed: Seconds = Field(
+        1.0, ge=1, le=60, description="the minutes and cooldowns of auto scaling are divided by this, for tests"
+    )
     show_hot_keys: bool = Field(
         True, description="let hashrange top show the keys that are asked for most; off for keys that are secrets"
     )
