@@ -21,7 +21,7 @@ came before whom (`list_check`, `cycles`).
     for finding in check_lists(history.transactions):
         print(finding.text())
 
-`python -m tests.cluster.histories FILE` checks a file of either sort. A violation of a register is shown as the smallest
-part of the history that still cannot be explained (`shrink`), as a table with the operations' times drawn beside it
-(`report`); one of transactions as the cycle that they make.
+`python -m tests.cluster.histories FILE` checks a file of either sort. A violation of a register is shown as the
+smallest part of the history that still cannot be explained (`shrink`), as a table with the operations' times drawn
+beside it (`report`); one of transactions as the cycle that they make.
 """
