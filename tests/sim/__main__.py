@@ -14,6 +14,7 @@ from collections.abc import Callable
 from hashrange.runtime.logging import configure
 from tests.sim.run import Plan, Simulation
 from tests.sim.sabotage import FAULTS, plan_for, sabotaged
+from tests.sim.transactions import sabotage as without
 from tests.sim.transactions.run import TransactSimulation, transactions_plan
 from tests.sim.whole import WholeSimulation, whole_plan
 
@@ -46,12 +47,22 @@ def main() -> int:
     parser.add_argument("--chaos", type=float, default=0.0, help="seconds of faults")
     parser.add_argument("--plan", choices=sorted(PLANS), default="mixed", help="what the runs are like")
     parser.add_argument("--kinds", default="", help="only these faults, separated by commas")
-    parser.add_argument("--sabotage", choices=sorted(FAULTS), help="take a rule out: runs must fail")
+    parser.add_argument("--sabotage", choices=sorted([*FAULTS, *without.FAULTS]), help="a rule to take out")
     arguments = parser.parse_args()
-    if arguments.sabotage is None:
+    name = arguments.sabotage
+    if name is None:
         return run_seeds(arguments)
-    with sabotaged(arguments.sabotage):
+    if name in without.FAULTS:
+        arguments.plan = "transactions"
+    with without.sabotaged(name) if name in without.FAULTS else sabotaged(name):
         return run_seeds(arguments)
+
+
+def _plan(arguments: argparse.Namespace, seed: int) -> Plan:
+    name = arguments.sabotage
+    if name in without.FAULTS:
+        return without.plan_for(name, seed)
+    return plan_for(name) if name else PLANS[arguments.plan](seed)
 
 
 def run_seeds(arguments: argparse.Namespace) -> int:
@@ -65,7 +76,7 @@ def run_seeds(arguments: argparse.Namespace) -> int:
     failed: list[int] = []
     totals = [0, 0, 0, 0, 0]
     for number, seed in enumerate(seeds, 1):
-        plan = plan_for(arguments.sabotage) if arguments.sabotage else PLANS[arguments.plan](seed)
+        plan = _plan(arguments, seed)
         plan.chaos_s = arguments.chaos or plan.chaos_s
         plan.kinds = tuple(filter(None, arguments.kinds.split(","))) or plan.kinds
         simulation = MADE.get(arguments.plan, Simulation)(seed, plan, tracing=arguments.trace)

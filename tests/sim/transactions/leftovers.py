@@ -48,6 +48,6 @@ def committed(cluster: WholeCluster) -> list[dict[str, Any]]:
             *keyspace.hashes_of(place.store, keyspace.ITEMS, place.lo, place.hi)
         ):
             row = orjson.loads(records.item_json(value))
-            if row["id"]["S"].startswith("x#") and committed_in(row):
+            if row["id"]["S"].startswith("x#") and committed_in(row) and "participants" in row:
                 found.append(row)
     return found

@@ -10,6 +10,8 @@ from collections.abc import Callable
 from typing import Any
 
 import orjson
+from hashrange_node.replica.expiry import ExpirySweeper
+from hashrange_node.transactions.upkeep import Upkeep
 from hashrange_router.api.call import Call
 from hashrange_router.api.context import RouterContext
 from hashrange_router.api.operations import entries
@@ -19,13 +21,14 @@ from hashrange_router.api.tables_quotas import Quotas
 from hashrange.errors import ApiError
 from hashrange.wire.messages import Done
 from tests.sim.cluster import FIRST_ROUTER, Cluster
-from tests.sim.events import Killed, WallClock
+from tests.sim.events import Killed, Process, WallClock
 from tests.sim.transactions.intents import TABLES
 from tests.sim.transactions.late import Ghost
 from tests.sim.transactions.steps import ANSWERED, SENDING, SENT, Trap, step_of
-from tests.sim.whole import WholeCluster, WholeRouter
+from tests.sim.whole import WholeCluster, WholeMachine, WholeRouter
 
 ACCOUNT = "000000000000"
+SWEEP_S = 1.0
 Reply = Callable[[Any], None]
 """Called with a reply's document, or an ApiError."""
 
@@ -157,9 +160,35 @@ class Lost(ApiError):
         super().__init__("ConnectionLost", "no answer", status=0)
 
 
+class TransactMachine(WholeMachine):
+    """A machine whose node finishes what stalls, and sweeps what expires."""
+
+    def _open(self, process: Process) -> None:
+        super()._open(process)
+        node = self.node
+        self.upkeep = Upkeep(
+            node,
+            wall_ms=process.wall_ms,
+            monotonic=process.monotonic,
+            call_later=process.call_later,
+            report=self._report,
+        )
+        self.sweeper = ExpirySweeper(
+            lambda: list(node.replicas.values()),
+            process.wall_ms,
+            process.call_later,
+            SWEEP_S,
+            self._report,
+            self.upkeep.ledger.keeps,
+        )
+        self.upkeep.start()
+        self.sweeper.start()
+
+
 class TransactCluster(WholeCluster):
     """A whole cluster whose routers run the API."""
 
+    machine_class = TransactMachine
     router_class = ApiRouter
     routers: dict[int, ApiRouter]  # type: ignore[assignment]
 
