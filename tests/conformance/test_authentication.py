@@ -35,16 +35,32 @@ def guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         yield server.endpoint
 
 
-def make(endpoint: str, key: str = KEY, secret: str = SECRET, region: str = "us-east-1") -> Any:
+def make(
+    endpoint: str,
+    key: str = KEY,
+    secret: str = SECRET,
+    region: str = "us-east-1",
+    service: str = "dynamodb",
+) -> Any:
     """A boto3 client with these credentials."""
     return boto3.session.Session().client(
-        "dynamodb",
+        service,
         endpoint_url=endpoint,
         region_name=region,
         aws_access_key_id=key,
         aws_secret_access_key=secret,
         config=Config(retries={"total_max_attempts": 1, "mode": "standard"}),
     )
+
+
+def test_requests_for_auto_scaling_are_verified_as_that_service(guarded: str) -> None:
+    found = make(guarded, service="application-autoscaling").describe_scalable_targets(
+        ServiceNamespace="dynamodb"
+    )
+    assert found["ScalableTargets"] == []
+    stranger = make(guarded, secret="wrong", service="application-autoscaling")
+    refused = error(stranger.describe_scalable_targets, ServiceNamespace="dynamodb")
+    assert refused[0] == "InvalidSignatureException"
 
 
 class QueryAuth(SigV4QueryAuth):

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from hashrange.wire import capacity, cluster, control_codec
 from hashrange.wire import messages as wire
 from hashrange.wire.codec import Codec, FrameError
+from hashrange.wire.documents import ChangeDocument
 from hashrange.wire.pb import rpc_pb2 as rpc
 
 codec = Codec()
@@ -81,6 +82,11 @@ def test_changes_of_tables_come_back(
     assert [getattr(found, field) for field in wire.ChangeTable.__slots__] == [
         getattr(message, field) for field in wire.ChangeTable.__slots__
     ]
+
+
+@given(st.builds(ChangeDocument, texts, texts, st.none() | ids, st.none() | documents))
+def test_changes_of_control_documents_come_back(message: ChangeDocument) -> None:
+    assert codec.decode_request(codec.encode_request(message)) == message
 
 
 amounts = st.integers(-(2**63), 2**63 - 1)

@@ -12,6 +12,10 @@ from hashrange_router.api import generate
 from hashrange_router.api.model import service_model, table_of_operations
 from hashrange_router.api.validate import Validation
 from hashrange_router.api.validate_constraints import python_pattern
+from hashrange_router.scaling import generate as scaling
+from hashrange_router.scaling.model import TARGET_PREFIX, scaling_model
+
+from hashrange.errors import ApiError
 
 
 def test_the_committed_model_is_current() -> None:
@@ -20,6 +24,19 @@ def test_the_committed_model_is_current() -> None:
         f"service_model.json is not what botocore {botocore.__version__} gives: "
         "run `python -m hashrange_router.api.generate` and look at the difference"
     )
+
+
+def test_the_committed_model_of_auto_scaling_is_current() -> None:
+    pytest.importorskip("botocore")
+    assert scaling.main(["--check"]) == 0
+
+
+def test_the_model_of_auto_scaling_compiles() -> None:
+    validation = Validation(scaling_model(), "classic")
+    for name, operation in scaling_model().operations.items():
+        with pytest.raises(ApiError, match="validation error"):
+            validation.compile_validator(name)({})
+        assert scaling_model().by_target(f"{TARGET_PREFIX}.{name}") is operation
 
 
 def test_check_tells_a_stale_file(
