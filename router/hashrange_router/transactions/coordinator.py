@@ -63,6 +63,7 @@ def transact(
         first = yield from _write(groups[0], txid, digest)
         if isinstance(first, Outcome):
             return first
+        context.transactions.redrive(first)
         return (yield from Coordinator(context, actions, None, digest, txid).steps())
     return (yield from Coordinator(context, actions, token, digest, b"").steps())
 

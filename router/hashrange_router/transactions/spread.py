@@ -40,6 +40,7 @@ from hashrange_router.transactions.reasons import cancelled, reason_code
 from hashrange_router.transactions.replay import replay_units
 
 DECIDE_ATTEMPTS: Final = 3
+SETTLE_ATTEMPTS: Final = 3
 UNKNOWN: Final = "The outcome of the transaction is not known"
 
 
@@ -255,9 +256,15 @@ class SpreadRun:
         raise unavailable("The transaction was cancelled: the ledger of transactions cannot be reached")
 
     def _tail(self, results: list[WriteResult]) -> Generator[Any, Any, None]:
-        """What is left to do when the client has been answered. Ends at the first failure: the order matters."""
+        """What is left to do when the client has been answered. The order matters: see above."""
         if self._claim is not None:
-            yield self._ledger.settle(self._row(FINISHED, replay_units(self._actions, results)))
+            row = self._row(FINISHED, replay_units(self._actions, results))
+            for _ in range(SETTLE_ATTEMPTS):
+                [answer] = yield Each([self._ledger.settle(row)])
+                if not isinstance(answer, ApiError) or in_the_way(answer):
+                    break
+            if isinstance(answer, ApiError):
+                raise answer
         yield self._ledger.clear(self._txid)
 
     def _row(self, state: str, units: dict[str, int] | None = None) -> TokenRow:

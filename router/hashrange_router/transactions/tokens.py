@@ -25,6 +25,7 @@ from hashrange_router.api.call import Each
 from hashrange_router.api.context import RouterContext
 from hashrange_router.transactions.actions import Action
 from hashrange_router.transactions.finishing import finish
+from hashrange_router.transactions.grouping import participants
 from hashrange_router.transactions.ledger_rows import Ledger, TokenRow, in_the_way, row_of
 from hashrange_router.transactions.reasons import in_progress, mismatch
 from hashrange_router.transactions.replay import replay_units
@@ -118,9 +119,12 @@ class TokenUse:
             raise in_progress()
         self._context.transactions.taken_over += 1
         committed = yield from resolve(self._context, self._ledger, row.txid)
-        if not committed:
-            return None
         same = row.digest == self.digest
+        if not committed:
+            if same:
+                # What it may have locked are the items of this request: the next run wants them.
+                yield from finish(self._context, row.txid, participants(actions), False)
+            return None
         units = replay_units(actions, [None] * len(actions)) if same else {}
         finished = TokenRow(self.token, row.digest, row.txid, FINISHED, self.now_ms(), units=units)
         yield Each([self._ledger.settle(finished)])
