@@ -163,4 +163,4 @@ def digest(node: Node, group: Group) -> int:
     contents.append((group.max_delete, group.deletes))
     queue = keyspace.queue_prefix(place.id)
     contents += node.engine.scan(queue, queue + b"\xff")
-    return hash(str(contents))
+    return hash(tuple(map(tuple, contents)))

@@ -169,7 +169,7 @@ def transactions_plan(seed: int) -> Plan:
     options = Options(nodes=5, routers=3)
     if seed % 4 == 1:
         options = Options(nodes=5, routers=3, checkpoint_bytes=6_000, retention_bytes=2_000)
-    return Plan(clients=2, pause_s=0.12, options=options, settle_s=120.0, fault_interval_s=1.2)
+    return Plan(clients=3, pause_s=0.08, options=options, settle_s=120.0, fault_interval_s=1.2)
 
 
 __all__ = ["LEDGER_TABLE", "TransactSimulation", "transactions_plan"]
