@@ -1,4 +1,4 @@
-"""`hashrange api`: the operations of the DynamoDB APIs, and which of them this version supports."""
+"""`hashrange api`: the operations of the DynamoDB and auto scaling APIs, and which of them this version supports."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ import json
 import typer
 from hashrange_router.api.model import table_of_operations
 from hashrange_router.api.operations import SUPPORTED
+from hashrange_router.scaling.model import scaling_model
+from hashrange_router.scaling.service import SUPPORTED as SCALING
 
 
 def rows() -> list[tuple[str, str, bool]]:
@@ -14,11 +16,13 @@ def rows() -> list[tuple[str, str, bool]]:
     services: dict[str, list[str]] = {}
     for service, operation in table_of_operations():
         services.setdefault(service, []).append(operation)
-    return [
+    found = [
         (service, operation, bool(SUPPORTED.get(operation)))
         for service, operations in services.items()
         for operation in sorted(operations)
     ]
+    others = scaling_model().operations.values()
+    return found + [(each.service, each.name, each.name in SCALING) for each in others]
 
 
 def show(as_json: bool) -> None:

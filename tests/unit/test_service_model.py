@@ -9,13 +9,16 @@ from typing import Any
 
 import pytest
 from hashrange_router.api import generate
+from hashrange_router.api.context import RouterContext
 from hashrange_router.api.model import service_model, table_of_operations
 from hashrange_router.api.validate import Validation
 from hashrange_router.api.validate_constraints import python_pattern
 from hashrange_router.scaling import generate as scaling
 from hashrange_router.scaling.model import TARGET_PREFIX, scaling_model
+from hashrange_router.scaling.service import SUPPORTED, scaling_service
 
 from hashrange.errors import ApiError
+from tests.unit.table_support import SITE
 
 
 def test_the_committed_model_is_current() -> None:
@@ -37,6 +40,12 @@ def test_the_model_of_auto_scaling_compiles() -> None:
         with pytest.raises(ApiError, match="validation error"):
             validation.compile_validator(name)({})
         assert scaling_model().by_target(f"{TARGET_PREFIX}.{name}") is operation
+
+
+def test_the_list_of_supported_operations_is_that_of_the_handlers() -> None:
+    context = RouterContext(SITE, "2026", lambda: 0.0, lambda: "id")
+    targets = scaling_service(context).entries
+    assert {target.decode().partition(".")[2] for target in targets} == SUPPORTED
 
 
 def test_check_tells_a_stale_file(

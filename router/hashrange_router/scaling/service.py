@@ -30,6 +30,9 @@ SIGNING_NAME = "application-autoscaling"
 RACES_MAX = 50
 """Changes planned for one request before it is refused: each time another change was faster."""
 
+SUPPORTED = frozenset(scaling_model().operations) - {"GetPredictiveScalingForecast"}
+"""Operations with a handler. A test compares it with the handlers."""
+
 Plan = Callable[[Request, Scalable, TargetDocument | None, Setting], Change]
 Answer = Callable[[Request, ControlDocuments, Setting], dict[str, Any]]
 Handler = Callable[[Call, dict[str, Any]], Operation]
