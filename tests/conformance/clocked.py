@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -24,11 +24,20 @@ START_S = 30.0
 class Clocked:
     """A running server: its clock, an SDK client that sends everything once, and the metrics page."""
 
-    def __init__(self, server: EmbeddedServer, clock: ManualClock) -> None:
+    def __init__(self, server: EmbeddedServer, clock: ManualClock, loop: asyncio.AbstractEventLoop) -> None:
         self.clock = clock
+        self._loop = loop
         self.endpoint = f"http://127.0.0.1:{server.port}"
         self.client = make_client(self.endpoint)
         self._server = server
+
+    def on_loop(self, act: Callable[[EmbeddedServer], Any]) -> Any:
+        """Do something with the server itself, in its own thread; what `act` returns."""
+
+        async def run() -> Any:
+            return act(self._server)
+
+        return asyncio.run_coroutine_threadsafe(run(), self._loop).result(START_S)
 
     def metrics(self) -> dict[str, float]:
         """Every line of /metrics, by its name and labels."""
@@ -65,7 +74,7 @@ def clocked(**settings: Any) -> Iterator[Clocked]:
         server = started[0]
         if isinstance(server, BaseException):
             raise server
-        made = Clocked(server, clock)
+        made = Clocked(server, clock, loop)
         yield made
         made.client.close()
     finally:

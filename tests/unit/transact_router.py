@@ -45,14 +45,14 @@ def step_of(message: Any) -> str:
         return "commit" if message.commit else "cancel"
     if kind is wire.WriteItem:
         row = message.decoded or message.key_item
-        name = row[ledger.KEY]["S"]
+        name: str = row[ledger.KEY]["S"]
         if name.startswith("t#"):
             return "claim" if row["state"] == {"S": ledger.RUNNING} else "settle"
         if message.kind == wire.DELETE:
             return "clear"
         return "decide" if row["state"]["S"] == ledger.COMMITTED else "give up"
     names: dict[type, str] = {TransactPrepare: "prepare", TransactRead: "read", TransactWrite: "write"}
-    return names.get(kind, kind.__name__)
+    return names.get(kind, str(kind.__name__))
 
 
 class RouterBench(Bench):
