@@ -36,6 +36,7 @@ from hashrange import __version__
 from hashrange.cli.capacity import compose_admission, compose_ceilings
 from hashrange.cli.capacity_metrics import register_capacity_metrics
 from hashrange.cli.front import http_limits, register_front_metrics
+from hashrange.cli.scaling import Counters, compose_scaler
 from hashrange.cli.storage import LoopScheduler, Storage, fatal
 from hashrange.cli.storage_metrics import register_storage_metrics
 from hashrange.cli.top.node_page import node_part
@@ -150,6 +151,8 @@ class EmbeddedServer:
         self.meter = compose_admission(
             self.context, config, self.clock.monotonic, random.Random().random, alone=True
         )
+        self.counters = Counters(self.meter.resources, self.clock.monotonic, self.scheduler.call_later)
+        self.scaler = compose_scaler(self.node, lambda: self.counters, self.clock, config.scaling_speed)
         self.context.stamps = self.node.stamps
         self.context.new_txid = partial(os.urandom, TXID_BYTES)
         catalogue = self.node.catalogue
@@ -184,6 +187,8 @@ class EmbeddedServer:
         register_transaction_metrics(self.telemetry, self.context.transactions)
         register_storage_metrics(self)
         self.http = await serve(self.dispatcher, config.host, config.port, limits=http_limits(config))
+        self.counters.start()
+        self.scaler.start()
         self.ready = True
 
     def _top_page(self) -> TopPage:
@@ -206,6 +211,8 @@ class EmbeddedServer:
         """Answer what is under way, make everything durable, let go of the data directory."""
         self.ready = False
         await self.http.drain(self.config.shutdown_grace_s)
+        self.scaler.stop()
+        self.counters.stopped = True
         self.controller.stop()
         self.node.stop()
         self.sweeper.stopped = self.upkeep.stopped = True
