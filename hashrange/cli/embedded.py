@@ -33,7 +33,7 @@ from hashrange_router.scaling.service import scaling_service
 from hashrange_router.transactions.counts import register_transaction_metrics
 
 from hashrange import __version__
-from hashrange.cli.capacity import compose_admission, compose_ceilings
+from hashrange.cli.capacity import compose_admission, compose_ceilings, compose_reports, compose_vending
 from hashrange.cli.capacity_metrics import register_capacity_metrics
 from hashrange.cli.front import http_limits, register_front_metrics
 from hashrange.cli.scaling import Counters, compose_scaler
@@ -81,6 +81,13 @@ class EmbeddedServer:
             self.node,
             lambda: clock.wall_ms() / 1000,
             TRANSIENT_DELAY_S if config.delay_transient_statuses else 0.0,
+        )
+        self.vending = compose_vending(
+            self.node,
+            config.capacity_multiplier,
+            config.on_demand_window_s,
+            clock.monotonic,
+            get_logger("capacity").info,
         )
         self.upkeep = Upkeep(
             self.node,
@@ -135,6 +142,7 @@ class EmbeddedServer:
         if applied:
             self.log.info("replayed the log", entries=applied)
         self.controller.start()
+        self.vending.start()
         self.sweeper.start()
         self.upkeep.start()
         self.checkpointer.start()
@@ -153,6 +161,14 @@ class EmbeddedServer:
         )
         self.counters = Counters(self.meter.resources, self.clock.monotonic, self.scheduler.call_later)
         self.scaler = compose_scaler(self.node, lambda: self.counters, self.clock, config.scaling_speed)
+        self.capacity = compose_reports(
+            self.meter,
+            "embedded",
+            self.node.send,
+            self.clock.monotonic,
+            self.scheduler.call_later,
+            alone=True,
+        )
         self.context.stamps = self.node.stamps
         self.context.new_txid = partial(os.urandom, TXID_BYTES)
         catalogue = self.node.catalogue
@@ -189,6 +205,7 @@ class EmbeddedServer:
         self.http = await serve(self.dispatcher, config.host, config.port, limits=http_limits(config))
         self.counters.start()
         self.scaler.start()
+        self.capacity.start()
         self.ready = True
 
     def _top_page(self) -> TopPage:
@@ -213,6 +230,8 @@ class EmbeddedServer:
         await self.http.drain(self.config.shutdown_grace_s)
         self.scaler.stop()
         self.counters.stopped = True
+        self.capacity.stop()
+        self.vending.stop()
         self.controller.stop()
         self.node.stop()
         self.sweeper.stopped = self.upkeep.stopped = True

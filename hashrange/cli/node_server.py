@@ -33,7 +33,7 @@ from hashrange_node.transactions.upkeep import Upkeep
 
 from hashrange import __version__
 from hashrange.cli.admin import AdminPort, Faults
-from hashrange.cli.capacity import compose_ceilings
+from hashrange.cli.capacity import compose_ceilings, compose_vending
 from hashrange.cli.storage import LoopScheduler, Storage, fatal
 from hashrange.cli.storage_metrics import register_storage_metrics
 from hashrange.cli.top.node_page import node_part
@@ -142,6 +142,13 @@ class NodeServer:
             index_lag_s=config.index_lag_ms / 1000,
         )
         self.node.ceilings = compose_ceilings(config, clock.monotonic)
+        self.vending = compose_vending(
+            self.node,
+            config.capacity_multiplier,
+            config.on_demand_window_s,
+            clock.monotonic,
+            get_logger("capacity").info,
+        )
         self._compose_storage()
         self._compose_control()
 
@@ -361,6 +368,7 @@ class NodeServer:
         for seed in config.way_in:
             self.peers.connect(seed.id)
         self.plane.start()
+        self.vending.start()
         self.sweeper.start()
         self.upkeep.start()
         self.checkpointer.start()
@@ -373,6 +381,7 @@ class NodeServer:
         grace_s = self.config.shutdown_grace_s
         await self._settled(lambda done: Resigning(self.node).all(done, min(3.0, grace_s)), grace_s)
         self.scrubber.stop()
+        self.vending.stop()
         self.plane.stop()
         self.sweeper.stopped = self.upkeep.stopped = self.checkpointer.stopped = True
         self.node.stop()

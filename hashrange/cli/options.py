@@ -184,6 +184,16 @@ ScalingSpeed = Annotated[
         "1.0",
     ),
 ]
+OnDemandWindow = Annotated[
+    Text,
+    _text(
+        "--on-demand-window-s",
+        "SECONDS",
+        _CAPACITY,
+        "The time in which a table on demand may double its previous peak (1 to 86400); shorter for tests.",
+        "1800",
+    ),
+]
 ShowHotKeys = Annotated[
     Text,
     _text(

@@ -29,7 +29,7 @@ from hashrange_router.transactions.counts import register_transaction_metrics
 
 from hashrange import __version__
 from hashrange.cli.admin import AdminPort, Faults
-from hashrange.cli.capacity import compose_admission
+from hashrange.cli.capacity import compose_admission, compose_reports
 from hashrange.cli.capacity_metrics import register_capacity_metrics
 from hashrange.cli.front import http_limits, register_front_metrics
 from hashrange.cli.router_metrics import register_routing_metrics
@@ -94,6 +94,14 @@ class RouterServer:
         self.context.next_partition_id = lambda: self.view.next_partition_id
         self.context.locate = self.routing.places.locate
         self.meter = compose_admission(self.context, config, clock.monotonic, rng.random, alone=False)
+        self.capacity = compose_reports(
+            self.meter,
+            f"{config.id}/{rng.getrandbits(63):x}",
+            self.routing.transport.send,
+            clock.monotonic,
+            loop.call_later,
+            alone=False,
+        )
         self.context.ledger_partitions = LEDGER_PARTITIONS
         self._authenticate = authenticator(config.secrets(), config.region, config.strict_region, clock)
         self.dispatcher: Dispatcher
@@ -222,6 +230,7 @@ class RouterServer:
             await self.admin.close()
             raise
         self.routing.start()
+        self.capacity.start()
         self._probe()
 
     def _top_page(self) -> TopPage:
@@ -240,6 +249,7 @@ class RouterServer:
         """Take no new requests, answer those under way, then leave the cluster."""
         self.draining = True
         await self.http.drain(self.config.shutdown_grace_s)
+        self.capacity.stop()
         self.routing.stop()
         await self.admin.close()
         self.peers.stop()

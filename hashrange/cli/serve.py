@@ -33,6 +33,7 @@ def serve(
     capacity_multiplier: options.CapacityMultiplier = None,
     throttle_faults: options.ThrottleFaults = None,
     scaling_speed: options.ScalingSpeed = None,
+    on_demand_window_s: options.OnDemandWindow = None,
     log_format: options.LogFormat = None,
     log_level: options.LogLevel = None,
     access_log: options.Access = None,

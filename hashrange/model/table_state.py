@@ -73,6 +73,18 @@ def stream_settled(document: TableDocument) -> TableDocument:
     return new
 
 
+def warmed(document: TableDocument, index_name: str | None, read: int, write: int) -> TableDocument:
+    """A table on demand, or its index `index_name`, has grown: it is warm for so many units a second at least."""
+    owner = document if index_name is None else find_global_index(document, index_name)
+    busy = document["Status"] != ACTIVE or document["BillingMode"] != PAY_PER_REQUEST
+    if busy or owner is None or (read <= owner["Warm"]["Read"] and write <= owner["Warm"]["Write"]):
+        return document
+    new = revised(document)
+    warm = (new if index_name is None else _index(new, index_name))["Warm"]
+    warm["Read"], warm["Write"] = max(warm["Read"], read), max(warm["Write"], write)
+    return new
+
+
 def partitions_replaced(
     document: TableDocument, index_name: str | None, partitions: Sequence[dict[str, int]]
 ) -> TableDocument:

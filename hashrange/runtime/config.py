@@ -168,10 +168,20 @@ class DataConfig(BaseModel):
         0, ge=0, le=3_600_000, description="hold global secondary indexes back on purpose, for tests"
     )
     scaling_speed: Seconds = Field(
-        1.0, ge=1, le=60, description="the minutes and cooldowns of auto scaling are divided by this, for tests"
+        1.0,
+        ge=1,
+        le=60,
+        description="the minutes and cooldowns of auto scaling are divided by this, for tests",
+    )
+    on_demand_window_s: Seconds = Field(
+        1_800.0,
+        ge=1,
+        le=86_400,
+        description="time in which a table on demand may double its previous peak; shorter for tests",
     )
     show_hot_keys: bool = Field(
-        True, description="let hashrange top show the keys that are asked for most; off for keys that are secrets"
+        True,
+        description="let hashrange top show the keys that are asked for most; off for keys that are secrets",
     )
 
 

@@ -164,7 +164,7 @@ class Enforcer(Meter):
         self._clock = now_s
         self._rules = rules
         self.on_dry: Callable[[], None] = lambda: None
-        """Called when a request is refused, and when there is a bucket that has had no grant yet."""
+        """Called when a bucket runs dry, a request is refused, or a bucket has had no grant yet."""
 
     def read(self, table: TableSchema, index: str | None) -> None:
         """Refuse a read of the table, or of a global index, that has no capacity left."""
@@ -206,6 +206,8 @@ class Enforcer(Meter):
             budget.used += units_half
             if budget.bucket is not None:
                 budget.bucket.charge(units_half, self._clock())
+                if budget.bucket.balance <= 0.0:
+                    self.on_dry()
 
     def charge_write(
         self, table: TableSchema, units_half: int, index_units: list[tuple[str, str, int]] | None
@@ -218,6 +220,8 @@ class Enforcer(Meter):
         budget.used += units_half
         if budget.bucket is not None:
             budget.bucket.charge(units_half, self._clock())
+            if budget.bucket.balance <= 0.0:
+                self.on_dry()
         if index_units is not None:
             for kind, name, half in index_units:
                 resource = state.indexes.get(name) if kind == GLOBAL else None
@@ -226,6 +230,8 @@ class Enforcer(Meter):
                     budget.used += half
                     if budget.bucket is not None:
                         budget.bucket.charge(half, self._clock())
+                        if budget.bucket.balance <= 0.0:
+                            self.on_dry()
 
     def accept(self, answer: Answer) -> None:
         """Take over the grants of an answer to `needs()`; what is granted for a table that is gone is ignored.
