@@ -31,7 +31,8 @@ def keys(draw: st.DrawFn) -> bytes:
     rest = draw(st.binary(max_size=3))
     match draw(st.sampled_from("PPPPEBQDCG")):
         case "P":
-            return keyspace.space_prefix(store, draw(st.integers(0, 5))) + hash8 + rest
+            space = draw(st.sampled_from(keyspace.HASHED_SPACES))
+            return keyspace.space_prefix(store, space) + hash8 + rest
         case "E":
             second = draw(st.integers(0, 2**40)).to_bytes(8, "big")
             return keyspace.space_prefix(store, keyspace.EXPIRY) + second + hash8 + rest

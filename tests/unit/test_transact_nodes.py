@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import orjson
+import pytest
 from hashrange_node.storage import keyspace
 from hashrange_node.transactions.upkeep import Upkeep
 
@@ -26,6 +27,7 @@ from hashrange.wire.transactions import (
 
 from .meta_nodes import TestCluster, TestNode
 from .test_meta_moves import hosts, put, read, settled
+from .test_node_snapshots import Cluster
 from .transact_support import ledger_change, txid
 
 
@@ -221,3 +223,33 @@ def test_stalled_parts_on_several_nodes_end_alike_over_a_split() -> None:
         assert versions.locked == [False]
         assert orjson.loads(records.item_json(versions.records[0]))["v"] == {"S": "1"}
     assert cluster.errors() == []
+
+
+@pytest.mark.parametrize("space", [keyspace.LOCKS, keyspace.MARKERS])
+def test_a_scrub_covers_locks_and_markers(space: int) -> None:
+    cluster = Cluster()
+    leader = cluster.leader
+    schema = cluster.schema
+
+    def put_of(name: str) -> WriteItem:
+        item: Item = {"pk": {"S": name}}
+        action = WriteItem(0, 0, PUT, schema.codec.encode(item))
+        action.item_size, action.item_json = normalise_item(item), dump(item)
+        return action
+
+    answers: list[Any] = []
+    leader.node.send(TransactWrite(1, 0, txid(1), [put_of("a")]), answers.append)
+    stamp = leader.node.stamps.now + 1
+    leader.node.send(TransactPrepare(1, 0, txid(2), stamp, [put_of("b")]), answers.append)
+    cluster.run(60.0)
+    assert [answer.verdict for answer in answers] == [DONE, DONE]
+    assert leader.scrubber.passes >= 1
+    assert [cluster.machines[n].group.damaged for n in (1, 2, 3)] == ["", "", ""]
+    assert cluster.equal(1, 2, 3)
+    victim = next(machine for machine in cluster.machines.values() if machine is not leader)
+    prefix = keyspace.space_prefix(1, space)
+    [(key, stored)] = list(victim.engine.scan(prefix, prefix + b"\xff" * 9))
+    victim.engine.write([(key, stored[:-1] + b"?")])
+    cluster.run(60.0)
+    damaged = {n: cluster.machines[n].group.damaged for n in (1, 2, 3)}
+    assert [n for n, reason in damaged.items() if reason] == [victim.number]

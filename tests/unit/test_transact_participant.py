@@ -83,6 +83,19 @@ def test_all_items_of_a_transaction_carry_its_stamp() -> None:
     assert {records.index(each or b"") for each in found} == {bench.replica.group.applied_index}
 
 
+def test_the_stamp_is_above_all_that_the_items_have_seen() -> None:
+    bench = TransactBench()
+    stamp = bench.stamp() + (MAX_AHEAD_MS - 1 << LOGICAL_BITS)
+    bench.prepare(1, stamp, bench.action("put", "a", V1), bench.action("check", "absent"))
+    bench.finish(1)
+    for name in ("a", "absent"):
+        bench.node.stamps._last = 0  # as a leader whose clock is behind
+        outcome = bench.commit(2 + len(name), bench.action("put", "b"), bench.action("put", name, V2))
+        assert outcome.stamp > stamp
+        found = bench.versions("b", name).records
+        assert [records.stamp(each or b"") for each in found] == [outcome.stamp] * 2
+
+
 @pytest.mark.parametrize(
     "kind, extra", [("check", {"condition": "attribute_not_exists(pk)"}), ("delete", {}), ("update", {})]
 )
@@ -208,7 +221,11 @@ def test_indexes_follow_all_items_of_a_transaction_and_keep_apart_what_they_queu
         item = {"pk": {"S": name}, "sk": {"S": "s"}, "l": {"S": "x"}, "g": {"S": "G"}}
         return bench.put_message(item)
 
-    outcome = bench.commit(1, put("a"), put("b"))
+    answers = bench.send(TransactWrite(bench.replica.id, 0, txid(1), [put("a"), put("b")]))
+    bench.tick_until_applied()
+    queued = keyspace.queue_prefix(bench.replica.id)
+    assert len(list(bench.engine.scan(queued, queued + b"\xff" * 13))) == 2
+    outcome = answers[0]
     assert outcome.verdict == DONE
     assert [sorted(unit[:2] for unit in result.index_units) for result in outcome.results] == [
         [("GSI", "by"), ("LSI", "local")]
