@@ -164,6 +164,70 @@ def bench(
     )
 
 
+@app.command()
+def top(
+    endpoint: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--endpoint",
+            metavar="URL",
+            help="An embedded server, or the admin port of a node or router; may be repeated.",
+            show_default=False,
+        ),
+    ] = None,
+    data_dir: Annotated[
+        str | None,
+        typer.Option("--data-dir", metavar="DIR", help="Directory of a local cluster.", show_default=False),
+    ] = None,
+    interval: Annotated[
+        float, typer.Option(min=0.1, max=3_600, metavar="SECONDS", help="Time between two looks.")
+    ] = 1.0,
+    once: Annotated[
+        bool, typer.Option("--once", help="Look for one interval, print one screen, end.")
+    ] = False,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print JSON, one document a line; with --once a single one.")
+    ] = False,
+    sort: Annotated[
+        str,
+        typer.Option(
+            metavar="ORDER",
+            help="Order of tables and partitions: requests, p99, throttled, units, size, name.",
+        ),
+    ] = "requests",
+) -> None:
+    """Watch tables, partitions, zones, latencies, throttles and hot keys.
+
+    Without --endpoint and --data-dir: the cluster in ./hashrange-cluster if it runs, else http://127.0.0.1:8000.
+
+    Rates are over the last interval; s sorts by something else, q quits.
+
+    Reading the screen:
+
+    - read units/s 37/50: 37 capacity units consumed a second, of 50 provisioned. On demand there is no second number.
+
+    - throttled/s: requests refused for want of capacity. conflicts/s: those that a transaction stood in the way of.
+
+    - share of partition: how much of one partition's load is for one partition key. A split cannot part such a load.
+
+    - sync p99: how long the log's disk took. It bounds the latency of writes.
+
+    Hot keys are keys of your items: `--show-hot-keys false` on a server keeps them to itself.
+
+    Examples:
+      hashrange top
+      hashrange top --data-dir /var/tmp/c1 --sort p99
+      hashrange top --endpoint http://127.0.0.1:8001
+      hashrange top --endpoint http://10.0.1.5:8201 --endpoint http://10.0.1.9:8301
+      hashrange top --once --json | jq '.tables[] | select(.load.throttled > 0) | .name'
+    """
+    from hashrange.cli.top import build, run
+
+    if sort not in build.SORTS:
+        raise typer.BadParameter(f"{sort!r} is none of {', '.join(build.SORTS)}", param_hint="--sort")
+    raise typer.Exit(run.run(run.TopOptions(endpoint or [], data_dir, interval, once, as_json, sort)))
+
+
 DataDirectory = Annotated[
     str, typer.Option("--data-dir", metavar="DIR", help="Data directory of a server that is not running.")
 ]
