@@ -38,6 +38,7 @@ class Made:
         reads: dict[str, list[int]] | None = None,
         at: tuple[float, float] = (0.0, APART),
         outcome: str = OK,
+        lone: bool = False,
     ) -> Transaction:
         """A transaction: what it appends to each key, and the lists that it reads."""
         ops: list[Op] = []
@@ -45,7 +46,7 @@ class Made:
             ops += [(APPEND, key, each) for each in (values if isinstance(values, list) else [values])]
         ops += [(READ, key, None) for key in reads or {}]
         end = at[1] if outcome != UNKNOWN else float("inf")
-        made = Transaction(len(self.transactions), 1, at[0], ops, end, outcome, dict(reads or {}))
+        made = Transaction(len(self.transactions), 1, at[0], ops, end, outcome, dict(reads or {}), lone=lone)
         self.transactions.append(made)
         return made
 
@@ -232,6 +233,22 @@ def test_single_operations_and_transactions_are_one_history(made: Made) -> None:
     made.do({"x": 3}, {"x": [1, 3]}, at=(2, 3))
     made.do(reads={"y": []}, at=(2, 3))
     assert made.kinds() == [names.LOST_APPEND]
+
+
+def test_lone_reads_need_not_see_a_transaction_everywhere_at_once(made: Made) -> None:
+    made.do({"x": 1, "y": 2}, outcome=UNKNOWN)
+    made.do(reads={"x": [1]}, at=(1.0, 2.0), lone=True)
+    made.do(reads={"y": []}, at=(3.0, 4.0), lone=True)
+    made.do(reads={"y": [2]}, at=(5.0, 6.0), lone=True)
+    assert made.kinds() == []
+
+
+@pytest.mark.parametrize("lone", [(True, False), (False, True), (True, True)])
+def test_lone_reads_of_a_key_keep_to_real_time(made: Made, lone: tuple[bool, bool]) -> None:
+    made.do({"x": 1})
+    made.do(reads={"x": [1]}, at=(1.0, 2.0), lone=lone[0])
+    made.do(reads={"x": []}, at=(3.0, 4.0), lone=lone[1])
+    assert made.kinds() == [names.STALE_READ]
 
 
 def test_a_value_appended_twice_by_the_clients_is_no_history(made: Made) -> None:

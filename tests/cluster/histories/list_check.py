@@ -7,6 +7,10 @@ no cycle. Besides, no list may show what was refused, what nobody appended, a va
 transaction appended to a key; and no append that was acknowledged may be missing from a list read later.
 
 A transaction whose outcome is unknown counts as done if anybody has seen one of its appends, else as not done.
+
+A GetItem (`Transaction.lone`) is no transaction: it shows what is committed at its own item, while a transaction that
+was seen elsewhere is still being finished there. It keeps to real time with everything that concerns its key, and is
+serializable with all the rest.
 """
 
 from __future__ import annotations
@@ -226,11 +230,21 @@ class ListCheck:
                 graph.edge(me, end, RW)
 
     def _add_real_time(self, graph: Graph) -> None:
+        """The order of real time: of all transactions and, key by key, of lone reads too."""
+        done = [each for each in self._all if each.id in self._done]
+        self._add_instants(graph, [each for each in done if not each.lone])
+        keys: dict[str, list[Transaction]] = {key: [] for each in done if each.lone for key in each.lists}
+        for each in done:
+            for key in {key for _, key, _ in each.ops} & keys.keys():
+                keys[key].append(each)
+        for found in keys.values():
+            self._add_instants(graph, found)
+
+    def _add_instants(self, graph: Graph, transactions: Sequence[Transaction]) -> None:
         """One node an instant at which transactions have ended: whoever begins later comes after all of them."""
         events: list[tuple[float, int, int]] = []
-        for number, each in enumerate(self._all):
-            if each.id not in self._done:
-                continue
+        for each in transactions:
+            number = self._number[each.id]
             events.append((each.start, 0, number))
             if each.outcome == OK:
                 events.append((each.end, 1, number))

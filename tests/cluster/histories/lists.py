@@ -8,6 +8,8 @@ A line is an event. `{"event": "invoke", "id": 7, "process": 2, "ops": [["append
 "time": 12.000341}` opens transaction 7; `{"event": "ok", "id": 7, "lists": {"k2": [1, 4]}, "time": 12.004}` closes it.
 `refused` says that nothing was done; without either nobody knows. A list in the answer to a transaction that also
 appends to its key is as it was after the transaction. A single read or update is a transaction of one operation.
+A read with `"lone": true` was a GetItem, not a transaction: it shows what is committed at its item, and does not wait
+for a transaction that is being finished elsewhere.
 """
 
 from __future__ import annotations
@@ -38,7 +40,7 @@ Op = tuple[str, str, Value | None]
 class Transaction:
     """One transaction: `start` and `end` in seconds; `end` is infinite while nobody knows the outcome.
 
-    `lists` has what it read, by key.
+    `lists` has what it read, by key. `lone`: a GetItem, which keeps to real time only with what concerns its own key.
     """
 
     id: int
@@ -49,6 +51,7 @@ class Transaction:
     outcome: str = UNKNOWN
     lists: dict[str, list[Value]] = field(default_factory=dict)
     note: str = ""
+    lone: bool = False
 
     def appends(self) -> list[tuple[str, Value]]:
         """Keys and values that it appends, in order."""
@@ -83,15 +86,16 @@ class ListHistory:
         self._now = now
         self._file: TextIOWrapper | None = path.open("w", encoding="utf-8") if path is not None else None
 
-    def invoke(self, process: int, ops: list[Op]) -> Transaction:
-        """Note that a transaction is about to be sent."""
+    def invoke(self, process: int, ops: list[Op], lone: bool = False) -> Transaction:
+        """Note that a transaction is about to be sent, or a GetItem (`lone`)."""
         with self._lock:
-            transaction = Transaction(len(self.transactions), process, self._now(), ops)
+            transaction = Transaction(len(self.transactions), process, self._now(), ops, lone=lone)
             self.transactions.append(transaction)
         shown = [[kind, key] if kind == READ else [kind, key, value] for kind, key, value in ops]
-        self._write(
-            {"event": "invoke", "id": transaction.id, "process": process, "ops": shown}, transaction.start
-        )
+        event: dict[str, Any] = {"event": "invoke", "id": transaction.id, "process": process, "ops": shown}
+        if lone:
+            event["lone"] = True
+        self._write(event, transaction.start)
         return transaction
 
     def ok(self, transaction: Transaction, lists: dict[str, list[Value]] | None = None) -> None:
@@ -166,7 +170,8 @@ def _take(event: dict[str, Any], found: dict[int, Transaction]) -> None:
         ]
         if len(ops) != len(event["ops"]):
             raise ValueError(event)
-        found[event["id"]] = Transaction(event["id"], event["process"], float(event["time"]), ops)
+        lone = bool(event.get("lone", False))
+        found[event["id"]] = Transaction(event["id"], event["process"], float(event["time"]), ops, lone=lone)
         return
     transaction = found[event["id"]]
     transaction.note = event.get("note", "")

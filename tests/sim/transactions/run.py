@@ -152,7 +152,7 @@ class TransactSimulation(WholeSimulation):
         self._insist(intents.read_accounts(), SETTLE_S)
 
     def _check_end(self) -> None:
-        lists.check_lists(self.records.all)
+        lists.check_records(self.records.all)
         violations = check_history(self.records.tokens.operations)
         if violations:
             raise Unsafe("tokens: " + "\n".join(violation.text() for violation in violations))
