@@ -156,10 +156,13 @@ class EmbeddedServer:
             lambda: self.clock.wall_ms() / 1000,
             lambda: str(uuid.uuid4()),
         )
+        catalogue = self.node.catalogue
         self.meter = compose_admission(
             self.context, config, self.clock.monotonic, random.Random().random, alone=True
         )
-        self.counters = Counters(self.meter.resources, self.clock.monotonic, self.scheduler.call_later)
+        self.counters = Counters(
+            self.meter.resources, catalogue.controls, self.clock.monotonic, self.scheduler.call_later
+        )
         self.scaler = compose_scaler(self.node, lambda: self.counters, self.clock, config.scaling_speed)
         self.capacity = compose_reports(
             self.meter,
@@ -171,7 +174,6 @@ class EmbeddedServer:
         )
         self.context.stamps = self.node.stamps
         self.context.new_txid = partial(os.urandom, TXID_BYTES)
-        catalogue = self.node.catalogue
         self.context.next_partition_id = lambda: catalogue.next_partition_id
         for name, document in catalogue.documents.items():
             self.context.follow(name, None, document)

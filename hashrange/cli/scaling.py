@@ -15,8 +15,10 @@ from hashrange_node.meta.scaler import Consumption, Scaler
 from hashrange_node.node import Node
 from hashrange_router.capacity.resource import Resource
 
+from hashrange.model.scaling import TARGETS, scalable
 from hashrange.runtime.clock import Clock
 from hashrange.runtime.logging import get_logger
+from hashrange.wire.documents import ControlDocuments
 
 SAMPLE_S = 1.0
 
@@ -41,17 +43,20 @@ def compose_scaler(
 class Counters:
     """Consumption as the counters of one router tell it, looked at once a second (`Consumption`).
 
-    `resources()` are its tables and indexes with their counters, which only grow; `now` gives monotonic seconds.
+    `resources()` are all tables and indexes with their counters, which only grow; those are looked at that `controls`
+    has a target for. `now` gives monotonic seconds.
     """
 
     def __init__(
         self,
         resources: Callable[[], Iterable[Resource]],
+        controls: ControlDocuments,
         now: Callable[[], float],
         call_later: Callable[[float, Callable[[], None]], Any],
     ) -> None:
         self.stopped = False
         self._resources = resources
+        self._controls = controls
         self._now = now
         self._call_later = call_later
         self._since = self._looked_at = now()
@@ -71,14 +76,17 @@ class Counters:
         """Count what was consumed since the last time."""
         now = self._now()
         before, self._seen = self._seen, {}
-        for resource in self._resources():
+        found = [scalable(*name.split("|")) for name in self._controls.of(TARGETS)]
+        wanted = {(what.table, what.index or "") for what in found if what is not None}
+        for resource in self._resources() if wanted else ():
             key = (resource.table, resource.index)
+            if key not in wanted:
+                continue
             read, write = resource.reads.used, resource.writes.used
             known, read_before, write_before = before.get(key, (None, 0, 0))
             self._seen[key] = (resource, read, write)
-            if known is resource:
-                read, write = read - read_before, write - write_before
-            if read or write:
+            read, write = read - read_before, write - write_before
+            if known is resource and (read or write):
                 ring = self._rings.setdefault(key, Ring(SECONDS, 1.0))
                 ring.add(self._looked_at, now, (read, write, 0, 0))
         self._rings = {key: ring for key, ring in self._rings.items() if key in self._seen}
