@@ -38,6 +38,17 @@ Endpoint = Annotated[
 Targets = Annotated[
     list[str], typer.Argument(metavar="TARGET...", help="az2 (the nodes of a zone), node-2 or 2, router-1.")
 ]
+Throttling = Annotated[
+    str | None,
+    typer.Option(metavar="MODE", help="Enforce capacity: on, provisioned-only, off.  [default: off]"),
+]
+CapacityMultiplier = Annotated[
+    str | None, typer.Option(metavar="FACTOR", help="Every budget and ceiling times this.  [default: 1]")
+]
+ThrottleFaults = Annotated[
+    str | None,
+    typer.Option(metavar="TABLE=SHARE,...", help="Throttle a share of requests on purpose, see serve."),
+]
 
 
 def node_number(text: str) -> int:
@@ -85,17 +96,9 @@ def up(
         list[str] | None,
         typer.Option("--set-router", metavar="NAME=VALUE", help="A setting of every router."),
     ] = None,
-    throttling: Annotated[
-        str | None,
-        typer.Option(metavar="MODE", help="Enforce capacity: on, provisioned-only, off.  [default: off]"),
-    ] = None,
-    capacity_multiplier: Annotated[
-        str | None, typer.Option(metavar="FACTOR", help="Every budget and ceiling times this.  [default: 1]")
-    ] = None,
-    throttle_faults: Annotated[
-        str | None,
-        typer.Option(metavar="TABLE=SHARE,...", help="Throttle a share of requests on purpose, see serve."),
-    ] = None,
+    throttling: Throttling = None,
+    capacity_multiplier: CapacityMultiplier = None,
+    throttle_faults: ThrottleFaults = None,
 ) -> None:
     """Start a cluster, show what runs, and stop everything with Ctrl-C.
 
