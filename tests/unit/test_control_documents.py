@@ -12,6 +12,7 @@ from hashrange.routing.view import ClusterView
 from hashrange.wire.cluster import CatalogueUpdate
 from hashrange.wire.documents import ChangeDocument
 from hashrange.wire.messages import ConflictError
+from tests.unit.meta_nodes import TestCluster
 from tests.unit.node_support import Bench
 
 
@@ -123,3 +124,36 @@ def test_an_answer_waits_until_the_view_shows_it() -> None:
     assert answers == [after]
     view.apply(CatalogueUpdate(2, False, [(key, None)], 1))
     assert answers == [after, None]
+
+
+def test_a_cluster_has_documents_everywhere_and_keeps_them_over_a_change_of_the_leader() -> None:
+    cluster = TestCluster("aabbcc")
+    cluster.begin()
+    made = cluster.ask(ChangeDocument("scaling", "a", None, {"x": 1}), via=2)
+    cluster.world.run(2)
+    for node in cluster.nodes.values():
+        assert node.node.catalogue.controls.get("scaling", "a") == made
+        assert node.plane.view.controls.get("scaling", "a") == made
+    cluster.control.stop()
+    cluster.world.until(cluster.led)
+    changed = cluster.ask(ChangeDocument("scaling", "a", made["generation"], {"x": 2}))
+    assert changed["generation"] > made["generation"]
+    assert isinstance(cluster.ask(ChangeDocument("scaling", "a", made["generation"], None)), ConflictError)
+    late = cluster.join("a")
+    cluster.world.until(lambda: late.plane.view.controls.get("scaling", "a") == changed)
+    assert late.node.catalogue.next_generation == changed["generation"] + 1
+    assert cluster.errors() == []
+
+
+def test_a_document_that_was_removed_while_a_node_was_away_is_gone_there_too() -> None:
+    cluster = TestCluster("aabbcc")
+    cluster.begin()
+    made = cluster.ask(ChangeDocument("scaling", "a", None, {"x": 1}))
+    cluster.world.run(2)
+    away = cluster.nodes[2]
+    away.stop()
+    assert cluster.ask(ChangeDocument("scaling", "a", made["generation"], None)) is None
+    away.start()
+    cluster.world.until(lambda: away.plane.ready)
+    cluster.world.until(lambda: away.node.catalogue.controls.of("scaling") == {})
+    cluster.world.until(lambda: away.plane.view.controls.of("scaling") == {})
