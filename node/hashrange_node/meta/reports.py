@@ -39,8 +39,8 @@ def group_report(group: Group, interval_s: float, last: tuple[int, int] = (0, 0)
     report.damaged = group.damaged
     # Not before the children are durable here: then the parent may go, and with it the log that makes them.
     report.split_applied = group.split is not None and group.split_durable
-    report.counts = {space: (pair[0], pair[1]) for space, pair in group.counts.items()}
-    report.size_bytes = sum(pair[1] for pair in group.counts.values())
+    report.counts = {space: group.count(space) for space in group.counts}
+    report.size_bytes = sum(size for _, size in report.counts.values())
     if interval_s > 0:
         report.reads_per_s = max(0, group.reads_served - last[0]) / interval_s
         report.writes_per_s = max(0, group.writes_taken - last[1]) / interval_s

@@ -348,9 +348,12 @@ class Group:
     # ---- counting
 
     def count(self, space: int) -> tuple[int, int]:
-        """Entries and bytes in a space, as applied."""
+        """Entries and bytes in a space, as applied.
+
+        A split divides the parent's counts by estimate: what is deleted later may be more than was put down.
+        """
         pair = self.counts.get(space)
-        return (pair[0], pair[1]) if pair is not None else (0, 0)
+        return (max(0, pair[0]), max(0, pair[1])) if pair is not None else (0, 0)
 
     def count_all(self, counts: list[Count]) -> None:
         """Add changes of entry counts and sizes."""
