@@ -6,7 +6,7 @@
         cluster.restart("node-2")
 
 What the command line offers is done through its own modules (status, cuts, restarts, splits, moves); signals are
-sent by process id. `program` replaces `hashrange`: a wrapper that runs it with something changed.
+sent by process id. `program` replaces `hashrange`: a wrapper that runs it with something changed; `options` are further flags.
 """
 
 from __future__ import annotations
@@ -71,6 +71,7 @@ class LocalCluster:
         routers: int = 1,
         program: tuple[str, ...] = HASHRANGE,
         settings: tuple[str, ...] = (),
+        options: tuple[str, ...] = (),
         say: Callable[[str], None] = lambda sentence: None,
     ) -> None:
         self.directory = directory
@@ -80,6 +81,7 @@ class LocalCluster:
         self._say = say
         self._options = ["--azs", str(azs), "--nodes", str(nodes), "--routers", str(routers)]
         self._options += [part for setting in settings for part in ("--set", setting)]
+        self._options += options
         self._supervisor: subprocess.Popen[bytes] | None = None
 
     def __enter__(self) -> LocalCluster:
