@@ -7,5 +7,7 @@
 - `purses`: transfers between accounts of one item; every read must find the same sum.
 - `ledger`: items written once each; every acknowledged one must be there in the end.
 - `probes`: a writer a partition, to time how long each could not be written.
-- `load`: all of them together on a thread of their own, with counts by tenths of a second.
+- `appends`, `bank`: transactions over several partitions, for `tests.cluster.transactions`; `tokens` repeats those
+  whose outcome is not known.
+- `load`: all others together on a thread of their own, with counts by tenths of a second.
 """

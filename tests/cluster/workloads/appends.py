@@ -18,7 +18,7 @@ from tests.cluster.histories.lists import APPEND, READ, ListHistory, Op, Transac
 from tests.cluster.workloads.client import ApiClient, Refused, Unknown, Unsent
 from tests.cluster.workloads.tokens import EXPECTED, insist
 
-ACTIVE = 64
+ACTIVE = 160
 LENGTH_MAX = 48
 KEYS_MAX = 4
 LOOK_KEYS = 25
@@ -100,7 +100,7 @@ class Appends:
         self.single += 1
 
     async def _read_one(self, client: ApiClient, process: int, key: str) -> None:
-        transaction = self.history.invoke(process, [(READ, key, None)])
+        transaction = self.history.invoke(process, [(READ, key, None)], lone=True)
         document = {**self._place(key), "ConsistentRead": True}
         answer = await self._call(client, transaction, "GetItem", document)
         self.history.ok(transaction, {key: list_of(answer.get("Item"))})

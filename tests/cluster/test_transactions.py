@@ -1,0 +1,22 @@
+"""The short form of the transactions on a real cluster: a kill of each sort, a cut and a split in half a minute.
+
+The long form is run by hand: `python -m tests.cluster.transactions --transactions 50000`.
+"""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.cluster.transactions.faults import cut_zone, kill_leader, kill_router, split
+from tests.cluster.transactions.run import Options, run
+
+pytestmark = pytest.mark.slow
+
+FAULTS = (kill_router, split, kill_leader, cut_zone)
+
+
+def test_transactions_are_serializable_through_faults() -> None:
+    verdict = run(Options(seconds=25.0, faults=FAULTS, pause_s=1.0, seed=5))
+    assert verdict.wrong == [], verdict.text()
+    assert verdict.faults >= 2
+    assert verdict.transactions >= 200
