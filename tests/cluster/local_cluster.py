@@ -6,7 +6,8 @@
         cluster.restart("node-2")
 
 What the command line offers is done through its own modules (status, cuts, restarts, splits, moves); signals are
-sent by process id. `program` replaces `hashrange`: a wrapper that runs it with something changed; `options` are further flags.
+sent by process id. `program` replaces `hashrange`: a wrapper that runs it with something changed. `options` are
+further flags of `cluster up`.
 """
 
 from __future__ import annotations
