@@ -119,11 +119,17 @@ def test_an_answer_waits_until_the_view_shows_it() -> None:
     assert answers == []
     view.apply(CatalogueUpdate(1, True, [(key, orjson.dumps(after))]))
     assert answers == [after]
-    transport.send(ChangeDocument("scaling", "a", 3, None), answers.append)
-    inner.done(None)
+    newer = {"generation": 4, "document": {"x": 2}}
+    transport.send(ChangeDocument("scaling", "a", 3, {"x": 2}), answers.append)
+    inner.done(newer)
     assert answers == [after]
-    view.apply(CatalogueUpdate(2, False, [(key, None)], 1))
-    assert answers == [after, None]
+    view.apply(CatalogueUpdate(2, False, [(key, orjson.dumps(newer))], 1))
+    assert answers == [after, newer]
+    transport.send(ChangeDocument("scaling", "a", 4, None), answers.append)
+    inner.done(None)
+    assert answers == [after, newer]
+    view.apply(CatalogueUpdate(3, False, [(key, None)], 2))
+    assert answers == [after, newer, None]
 
 
 def test_a_cluster_has_documents_everywhere_and_keeps_them_over_a_change_of_the_leader() -> None:

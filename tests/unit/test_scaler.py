@@ -257,6 +257,18 @@ def test_two_targets_of_a_table_change_it_one_after_the_other() -> None:
     assert site.units == (20, 30)
 
 
+def test_a_target_is_left_alone_until_its_change_is_answered() -> None:
+    site = Site()
+    proposed: list[Any] = []
+    change = site.bench.node.catalogue.change
+    site.bench.node.catalogue.change = lambda message, done: (proposed.append(message), change(message, done))  # type: ignore[method-assign, assignment]
+    site.register(READ, 20, 40)
+    proposed.clear()
+    site.bench.log.held = []
+    site.run(5)
+    assert len(proposed) == 1
+
+
 def test_old_activities_of_targets_that_are_gone_are_forgotten() -> None:
     site = Site()
     site.register(READ, 20, 40)
