@@ -121,6 +121,7 @@ def build(before: Sample | None, after: Sample, sort: str = "requests") -> View:
         keys=_keys(pairs),
         uptime_s=max((page["process"]["uptime_s"] for page in after.pages.values()), default=0.0),
         left_out=sum(page.get("partitions_left_out", 0) for page in after.pages.values()),
+        keys_shown=all(page.get("keys_shown", True) for page in after.pages.values()),
         note=after.note,
     )
     _sort(view, sort)
@@ -301,7 +302,9 @@ def _describe(row: ProcessRow, pair: _Pair) -> None:
     row.connections = now.get("connections")
     row.disk_free_bytes, row.disk_total_bytes = now.get("disk_free_bytes"), now.get("disk_total_bytes")
     if "partitions" in pair.after:
-        row.partitions = len(pair.after["partitions"]) + pair.after.get("partitions_left_out", 0)
+        row.partitions = pair.after.get("partitions_left_out", 0) + sum(
+            not each["table"].startswith(HIDDEN) for each in pair.after["partitions"]
+        )
         row.reads = row.writes = 0.0
         for entry, old in pair.rows("partitions", lambda each: each["id"]):
             row.reads += pair.rate(entry["reads"], old.get("reads", 0))

@@ -21,6 +21,11 @@ def rate(per_s: float | None) -> str:
     return f"{per_s:,.1f}" if per_s < 9.95 else f"{per_s:,.0f}"
 
 
+def rate_or_zero(per_s: float) -> str:
+    """The same, with a plain zero: for figures that stand in a sentence."""
+    return rate(per_s) if per_s else "0"
+
+
 def seconds(value: float | None) -> str:
     """A latency: `85 µs`, `1.2 ms`, `340 ms`, `2.1 s`."""
     if value is None:
@@ -61,7 +66,7 @@ def count(number: int | None) -> str:
 
 def units(consumed: float, provisioned: float) -> str:
     """Capacity units a second: `37/50` of what is provisioned, or what is consumed on demand."""
-    return f"{rate(consumed)}/{provisioned:,.0f}" if provisioned else rate(consumed)
+    return f"{rate_or_zero(consumed)}/{provisioned:,.0f}" if provisioned else rate(consumed)
 
 
 def share(value: float) -> str:

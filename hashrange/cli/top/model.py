@@ -141,6 +141,7 @@ class View:
     keys: list[KeyRow]
     uptime_s: float
     left_out: int = 0
+    keys_shown: bool = True
     note: str = ""
 
     def to_json(self) -> dict[str, Any]:

@@ -29,6 +29,7 @@ def node_part(node: Node, telemetry: Telemetry, directory: Path | None, show_hot
         found: dict[str, Any] = {
             "partitions": [_partition(each, show_hot_keys) for each in shown],
             "partitions_left_out": len(replicas) - len(shown),
+            "keys_shown": show_hot_keys,
         }
         if directory is not None:
             disk = os.statvfs(directory)

@@ -11,7 +11,8 @@
      "tables": [{"name", "status", "billing", "indexes": [names of global indexes]}],
      "partitions": [{"id", "table", "index", "hash_range": [lo, hi], "leads", "reads", "writes", "read_bytes",
                      "write_bytes", "items", "size_bytes", "hot_keys": [{"key", "whole", "share"}]}],
-     "partitions_left_out": number, "sync_bounds"?, "syncs"?: [counts by bucket of the log's syncs]}
+     "partitions_left_out": number, "keys_shown": whether hot keys are told, "sync_bounds"?, "syncs"?: [counts by bucket
+     of the log's syncs]}
 
 A router has no partitions, a node no operations, and the embedded server both. `reads` and `writes` are exact, bytes
 are estimated from a sample; `share` is the least share of a partition's requests that a partition key had in the last

@@ -2,7 +2,7 @@
 
 From the top: what is looked at and its totals; processes by zone; tables with the capacity of their indexes;
 partitions; hot keys. Sections share the height by what they have to show; columns that find no room are left out, the
-least important first. On a wide terminal hot keys stand beside the processes.
+least important first.
 """
 
 from __future__ import annotations
@@ -19,10 +19,7 @@ from rich.text import Text
 from hashrange import __version__
 from hashrange.cli.top import figures, sections
 from hashrange.cli.top.model import View
-from hashrange.cli.top.sections import Section
 
-WIDE = 140
-HEAD_LINES = 4
 LEAST_ROWS = 2
 
 
@@ -48,22 +45,18 @@ class Screen:
     def _lines(self, width: int, height: int) -> list[Text]:
         view = self.view
         head = _head(view, self.history, width)
-        parts: list[list[Section]] = [
-            [sections.processes(view)],
-            [sections.tables(view)],
-            [sections.partitions(view)],
+        parts = [
+            sections.processes(view),
+            sections.tables(view),
+            sections.partitions(view),
+            sections.hot_keys(view),
         ]
-        keys = sections.hot_keys(view)
-        if width >= WIDE:
-            parts[0].append(keys)
-        else:
-            parts.append([keys])
         foot = _foot(view, self.sort, self.keys_help)
         room = height - len(head) - len(foot)
-        rows = _share([max(len(each.rows) for each in part) for part in parts], room - 2 * len(parts))
+        rows = _share([len(part.rows) or 1 for part in parts], room - 2 * len(parts))
         lines = head
         for part, most in zip(parts, rows, strict=True):
-            lines += _side_by_side(part, most, width)
+            lines += part.lines(width, most)
             lines.append(Text(""))
         del lines[-1]
         lines += [Text("")] * (height - len(lines) - len(foot))
@@ -84,22 +77,6 @@ def _share(wanted: list[int], room: int) -> list[int]:
     return given
 
 
-def _side_by_side(part: list[Section], rows: int, width: int) -> list[Text]:
-    if len(part) == 1:
-        return part[0].lines(width, rows)
-    left_width = min(max(part[0].natural_width(), width // 2 - 10), width - 60)
-    left = part[0].lines(left_width, rows)
-    right = part[1].lines(width - left_width - 3, rows)
-    lines = []
-    for number in range(max(len(left), len(right))):
-        line = left[number] if number < len(left) else Text("")
-        line.append(" " * (left_width + 3 - cell_len(line.plain)))
-        if number < len(right):
-            line.append_text(right[number])
-        lines.append(line)
-    return lines
-
-
 def _head(view: View, history: Sequence[float], width: int) -> list[Text]:
     """Title, totals, and the state of the zones."""
     title = Text.assemble(("hashrange top", "bold"), "  ", (view.place, "cyan"))
@@ -114,9 +91,9 @@ def _totals(view: View, history: Sequence[float], width: int) -> list[Text]:
     total = view.totals
     first = _labelled(
         [
-            ("requests", f"{figures.rate(total.requests)}/s", "bold"),
-            ("reads", f"{figures.rate(total.reads)}/s", ""),
-            ("writes", f"{figures.rate(total.writes)}/s", ""),
+            ("requests", f"{figures.rate_or_zero(total.requests)}/s", "bold"),
+            ("reads", f"{figures.rate_or_zero(total.reads)}/s", ""),
+            ("writes", f"{figures.rate_or_zero(total.writes)}/s", ""),
             ("p50", figures.seconds(total.p50_s), ""),
             ("p99", figures.seconds(total.p99_s), sections.latency_style(total.p99_s)),
         ]
@@ -125,14 +102,27 @@ def _totals(view: View, history: Sequence[float], width: int) -> list[Text]:
     if spark:
         first.append(" " * max(2, width - cell_len(first.plain) - len(spark)))
         first.append(spark, "green")
+    others = max(0.0, total.errors - total.throttled - total.conflicts)
     done = sum(view.transactions.get(outcome, 0.0) for outcome in ("local", "spread", "replayed"))
     second = _labelled(
         [
-            ("units", f"{figures.rate(total.read_units)} read {figures.rate(total.write_units)} write/s", ""),
-            ("throttled", f"{figures.rate(total.throttled)}/s", "bold red" if total.throttled else "dim"),
-            ("conflicts", f"{figures.rate(total.conflicts)}/s", "yellow" if total.conflicts else "dim"),
-            ("errors", f"{figures.rate(total.errors)}/s", "yellow" if total.errors else "dim"),
-            ("transactions", f"{figures.rate(done)}/s", "" if done else "dim"),
+            (
+                "units",
+                f"{figures.rate_or_zero(total.read_units)} read {figures.rate_or_zero(total.write_units)} write/s",
+                "",
+            ),
+            (
+                "throttled",
+                f"{figures.rate_or_zero(total.throttled)}/s",
+                "bold red" if total.throttled else "dim",
+            ),
+            (
+                "conflicts",
+                f"{figures.rate_or_zero(total.conflicts)}/s",
+                "yellow" if total.conflicts else "dim",
+            ),
+            ("other errors", f"{figures.rate_or_zero(others)}/s", "yellow" if others else "dim"),
+            ("transactions", f"{figures.rate_or_zero(done)}/s", "" if done else "dim"),
         ]
     )
     return [first, second]

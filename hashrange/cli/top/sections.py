@@ -27,6 +27,7 @@ STATE_STYLES = {
 SLOW_S = 0.1
 VERY_SLOW_S = 1.0
 BAR_CELLS = 8
+TABLE_CELLS = 16
 
 Cell = Text | str
 
@@ -51,10 +52,6 @@ class Section:
     empty: str = ""
     more: str = "more"
 
-    def natural_width(self) -> int:
-        """The width at which nothing is left out or cut."""
-        return sum(self._widths(range(len(self.columns)))) + 2 * (len(self.columns) - 1)
-
     def lines(self, width: int, rows: int) -> list[Text]:
         """The heading and so many rows; the last one says how many more there are."""
         chosen = self._fitting(width)
@@ -72,7 +69,7 @@ class Section:
             lines.append(Text(f"and {len(self.rows) - len(shown)} {self.more}", "dim"))
         return lines
 
-    def _widths(self, chosen: list[int] | range) -> list[int]:
+    def _widths(self, chosen: list[int]) -> list[int]:
         return [
             max(
                 cell_len(self.columns[number].heading),
@@ -200,6 +197,7 @@ def tables(view: View) -> Section:
             Column("read units/s", rank=1),
             Column("write units/s", rank=1),
             Column("throttled/s"),
+            Column("by", right=False, rank=8),
             Column("conflicts/s", rank=5),
             Column("errors/s", rank=6),
             Column("items", rank=7),
@@ -212,7 +210,7 @@ def tables(view: View) -> Section:
     )
     for row in view.tables:
         section.rows.append(_table(row))
-        section.rows += [_index(row, index) for index in row.indexes]
+        section.rows += [_index(index) for index in row.indexes]
     return section
 
 
@@ -232,6 +230,7 @@ def _table(row: TableRow) -> list[Cell]:
         _units(row.read_units, row.read_provisioned),
         _units(row.write_units, row.write_provisioned),
         _alarm(load.throttled, "bold red"),
+        max(row.reasons, key=lambda each: row.reasons[each], default=""),
         _alarm(load.conflicts, "yellow"),
         _alarm(load.errors - load.throttled - load.conflicts, "yellow"),
         figures.count(row.items),
@@ -241,14 +240,12 @@ def _table(row: TableRow) -> list[Cell]:
     ]
 
 
-def _index(table: TableRow, index: IndexRow) -> list[Cell]:
-    throttled = ""
-    blank: list[Cell] = [""] * 15
-    blank[0] = Text(f"  {index.name}", "")
-    blank[6] = _units(index.read_units, index.read_provisioned)
-    blank[7] = _units(index.write_units, index.write_provisioned)
-    blank[8] = throttled
-    return blank
+def _index(index: IndexRow) -> list[Cell]:
+    cells: list[Cell] = [""] * TABLE_CELLS
+    cells[0] = f"  {index.name}"
+    cells[6] = _units(index.read_units, index.read_provisioned)
+    cells[7] = _units(index.write_units, index.write_provisioned)
+    return cells
 
 
 def _units(consumed: float, provisioned: float) -> Text:
@@ -320,11 +317,13 @@ def hot_keys(view: View) -> Section:
     section = Section(
         [
             Column("requests/s"),
-            Column("share of partition"),
+            Column("share of partition", right=False),
             Column("of", right=False, rank=1),
             Column("hot key", right=False, flexible=True, least=24),
         ],
-        empty="no hot keys: no partition key has a large share of its partition's requests",
+        empty="no hot keys: no partition key has a large share of its partition's requests"
+        if view.keys_shown
+        else "keys are not shown: show_hot_keys is off, or the server asks for signatures",
         more="more hot keys",
     )
     section.rows.extend(_key_rows(view))
@@ -339,7 +338,7 @@ def _key_rows(view: View) -> Iterator[list[Cell]]:
             key.append(" several items", "dim")
         yield [
             figures.rate(row.requests),
-            Text.assemble((figures.bar(row.share, BAR_CELLS), style), " ", (f"{row.share:>4.0%}", style)),
+            Text(f"{figures.bar(row.share, BAR_CELLS):<{BAR_CELLS}} {row.share:>4.0%}", style),
             Text.assemble(f"{row.partition} ", _place(row.table, row.index)),
             key,
         ]

@@ -32,6 +32,10 @@ INTERVALS = (29, 37, 31, 26, 41, 35, 28, 23, 33)
 BUSY_GAP_S = 0.002
 """When requests come closer than this on average, they are sampled."""
 
+GAPS = 64
+GAP_MAX_S = 0.02
+"""The average is over about so many requests, a pause among which counts as no longer than this."""
+
 ENTRIES_APART = 4
 """Of index entries that arrive together one in so many is looked at."""
 
@@ -44,6 +48,7 @@ class Heat:
 
     __slots__ = (
         "_aged_s",
+        "_gap_s",
         "_sampled_s",
         "_turn",
         "_weight",
@@ -66,6 +71,7 @@ class Heat:
         self._weight = 1
         self._turn = 0
         self._sampled_s = self._aged_s = 0.0
+        self._gap_s = GAP_MAX_S
 
     def reading(self, key: bytes, now_s: float, done: Done) -> Done:
         """Look at a read of one item: call what is returned in the place of `done`."""
@@ -123,7 +129,9 @@ class Heat:
     def _take(self, key: bytes, now_s: float) -> int:
         """Note a sampled request, and say how many it stands for."""
         weight = self._weight
-        if now_s - self._sampled_s < weight * BUSY_GAP_S:
+        gap_s = min((now_s - self._sampled_s) / weight, GAP_MAX_S)
+        self._gap_s += (gap_s - self._gap_s) * min(1.0, weight / GAPS)
+        if self._gap_s < BUSY_GAP_S:
             self._turn = turn = (self._turn + 1) % len(INTERVALS)
             self._weight = INTERVALS[turn]
         else:
