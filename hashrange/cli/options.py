@@ -191,7 +191,7 @@ OnDemandWindow = Annotated[
         "SECONDS",
         _CAPACITY,
         "The time in which a table on demand may double its previous peak (1 to 86400); shorter for tests.",
-        "1800",
+        "1800.0",
     ),
 ]
 ShowHotKeys = Annotated[
