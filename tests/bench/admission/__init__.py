@@ -1,0 +1,1 @@
+"""How exactly capacity is admitted: by several routers together, over a burst, on demand, under auto scaling."""
