@@ -36,7 +36,7 @@ from hashrange import __version__
 from hashrange.cli.capacity import compose_admission, compose_ceilings, compose_reports, compose_vending
 from hashrange.cli.capacity_metrics import register_capacity_metrics
 from hashrange.cli.front import http_limits, register_front_metrics
-from hashrange.cli.scaling import Counters, compose_scaler
+from hashrange.cli.scaling import compose_scaler
 from hashrange.cli.storage import LoopScheduler, Storage, fatal
 from hashrange.cli.storage_metrics import register_storage_metrics
 from hashrange.cli.top.node_page import node_part
@@ -89,6 +89,7 @@ class EmbeddedServer:
             clock.monotonic,
             get_logger("capacity").info,
         )
+        self.scaler = compose_scaler(self.node, self.vending, clock, config.scaling_speed)
         self.upkeep = Upkeep(
             self.node,
             wall_ms=clock.wall_ms,
@@ -143,6 +144,7 @@ class EmbeddedServer:
             self.log.info("replayed the log", entries=applied)
         self.controller.start()
         self.vending.start()
+        self.scaler.start()
         self.sweeper.start()
         self.upkeep.start()
         self.checkpointer.start()
@@ -160,10 +162,6 @@ class EmbeddedServer:
         self.meter = compose_admission(
             self.context, config, self.clock.monotonic, random.Random().random, alone=True
         )
-        self.counters = Counters(
-            self.meter.resources, catalogue.controls, self.clock.monotonic, self.scheduler.call_later
-        )
-        self.scaler = compose_scaler(self.node, lambda: self.counters, self.clock, config.scaling_speed)
         self.capacity = compose_reports(
             self.meter,
             "embedded",
@@ -205,8 +203,6 @@ class EmbeddedServer:
         register_transaction_metrics(self.telemetry, self.context.transactions)
         register_storage_metrics(self)
         self.http = await serve(self.dispatcher, config.host, config.port, limits=http_limits(config))
-        self.counters.start()
-        self.scaler.start()
         self.capacity.start()
         self.ready = True
 
@@ -231,7 +227,6 @@ class EmbeddedServer:
         self.ready = False
         await self.http.drain(self.config.shutdown_grace_s)
         self.scaler.stop()
-        self.counters.stopped = True
         self.capacity.stop()
         self.vending.stop()
         self.controller.stop()

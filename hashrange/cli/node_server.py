@@ -34,6 +34,7 @@ from hashrange_node.transactions.upkeep import Upkeep
 from hashrange import __version__
 from hashrange.cli.admin import AdminPort, Faults
 from hashrange.cli.capacity import compose_ceilings, compose_vending
+from hashrange.cli.scaling import compose_scaler
 from hashrange.cli.storage import LoopScheduler, Storage, fatal
 from hashrange.cli.storage_metrics import register_storage_metrics
 from hashrange.cli.top.node_page import node_part
@@ -149,6 +150,7 @@ class NodeServer:
             clock.monotonic,
             get_logger("capacity").info,
         )
+        self.scaler = compose_scaler(self.node, self.vending, clock, config.scaling_speed)
         self._compose_storage()
         self._compose_control()
 
@@ -369,6 +371,7 @@ class NodeServer:
             self.peers.connect(seed.id)
         self.plane.start()
         self.vending.start()
+        self.scaler.start()
         self.sweeper.start()
         self.upkeep.start()
         self.checkpointer.start()
@@ -381,6 +384,7 @@ class NodeServer:
         grace_s = self.config.shutdown_grace_s
         await self._settled(lambda done: Resigning(self.node).all(done, min(3.0, grace_s)), grace_s)
         self.scrubber.stop()
+        self.scaler.stop()
         self.vending.stop()
         self.plane.stop()
         self.sweeper.stopped = self.upkeep.stopped = self.checkpointer.stopped = True
