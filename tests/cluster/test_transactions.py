@@ -20,3 +20,11 @@ def test_transactions_are_serializable_through_faults() -> None:
     assert verdict.wrong == [], verdict.text()
     assert verdict.faults >= 2
     assert verdict.transactions >= 200
+
+
+def test_reads_that_are_no_transactions_are_found_out() -> None:
+    """Negative control: the same load, but what should be read in one transaction is read item by item."""
+    verdict = run(Options(seconds=10.0, seed=6, torn=True, compare_replicas=False, keep=False))
+    sums = [complaint for complaint in verdict.wrong if "add up to" in complaint]
+    cycles = [complaint for complaint in verdict.wrong if "-rw" in complaint]
+    assert sums and cycles, verdict.text()

@@ -29,6 +29,7 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--nodes", type=int, default=3)
     parser.add_argument("--routers", type=int, default=2)
     parser.add_argument("--partitions", type=int, default=1, help="of each of the three tables at the start")
+    parser.add_argument("--torn", action="store_true", help="read item by item: must be found out")
     given = parser.parse_args(arguments)
 
     def say(sentence: str) -> None:
@@ -46,6 +47,7 @@ def main(arguments: list[str]) -> int:
             nodes=given.nodes,
             routers=given.routers,
             partitions=given.partitions,
+            torn=given.torn,
             say=say,
         )
     )

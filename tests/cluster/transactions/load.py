@@ -28,7 +28,10 @@ LOOKER = 9_000
 
 
 class TransactionLoad:
-    """`clients` that append and read lists, and `bankers` that move money, each one call at a time."""
+    """`clients` that append and read lists, and `bankers` that move money, each one call at a time.
+
+    `torn`: what should be read in a transaction is not; the checks must notice.
+    """
 
     def __init__(
         self,
@@ -40,11 +43,12 @@ class TransactionLoad:
         clients: int = 16,
         bankers: int = 4,
         mark: str = "",
+        torn: bool = False,
     ) -> None:
         directory.mkdir(parents=True, exist_ok=True)
         self.history = ListHistory(directory / "lists.jsonl")
-        self.appends = Appends(tables, self.history, seed, mark)
-        self.bank = Bank(tables, seed + 1, mark)
+        self.appends = Appends(tables, self.history, seed, mark, torn=torn)
+        self.bank = Bank(tables, seed + 1, mark, torn=torn)
         self.failures: Counter[str] = Counter()
         self.done = 0
         """Operations that were answered with success."""

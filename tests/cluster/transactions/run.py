@@ -47,6 +47,8 @@ class Options:
     """Partitions of each of the three tables at the start."""
     program: tuple[str, ...] = HASHRANGE
     settings: tuple[str, ...] = ()
+    torn: bool = False
+    """A control: clients read item by item where they should read in a transaction."""
     prepare: Callable[[Stage], None] = lambda stage: None
     compare_replicas: bool = True
     keep: bool = True
@@ -131,6 +133,7 @@ def _play(cluster: LocalCluster, options: Options, verdict: Verdict, say: Callab
         options.seed,
         clients=options.clients,
         bankers=options.bankers,
+        torn=options.torn,
     )
     stage = Stage(cluster, load, TABLES, random.Random(options.seed), say, wrong=verdict.wrong)
     say(f"the cluster is up at {', '.join(cluster.endpoints())}")

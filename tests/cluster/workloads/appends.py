@@ -16,18 +16,27 @@ from typing import Any
 
 from tests.cluster.histories.lists import APPEND, READ, ListHistory, Op, Transaction, Value
 from tests.cluster.workloads.client import ApiClient, Refused, Unknown, Unsent
-from tests.cluster.workloads.tokens import EXPECTED, insist
+from tests.cluster.workloads.tokens import EXPECTED, insist, read_together
 
-ACTIVE = 160
+GROUPS = 24
+GROUP = 6
+"""Keys that are in use together: transactions that share one key with another shall share several."""
+AWAY = 0.1
+"""Share of the keys that are taken from any group."""
 LENGTH_MAX = 48
 KEYS_MAX = 4
 LOOK_KEYS = 25
 
 
 class Appends:
-    """The lists of one run. `wrong` collects answers that no correct server gives."""
+    """The lists of one run. `wrong` collects answers that no correct server gives.
 
-    def __init__(self, tables: list[str], history: ListHistory, seed: int, mark: str = "") -> None:
+    `torn`: several lists are read one by one, and taken for what a transaction has read.
+    """
+
+    def __init__(
+        self, tables: list[str], history: ListHistory, seed: int, mark: str = "", *, torn: bool = False
+    ) -> None:
         self.wrong: list[str] = []
         self.refused: Counter[str] = Counter()
         self.transactions = 0
@@ -37,9 +46,11 @@ class Appends:
         self.history = history
         self.keys: list[str] = []
         self._tables = tables
+        self._torn = torn
         self._random = random.Random(seed)
         self._mark = mark
-        self._active: list[str] = []
+        self._groups: list[list[str]] = [[] for _ in range(GROUPS)]
+        self._group_of: dict[str, int] = {}
         self._appended: Counter[str] = Counter()
         self._value = 0
         self._table_of: dict[str, str] = {}
@@ -69,9 +80,12 @@ class Appends:
     async def read(self, client: ApiClient, process: int, keys: list[str]) -> None:
         """TransactGetItems."""
         transaction = self.history.invoke(process, [(READ, key, None) for key in keys])
-        document = {"TransactItems": [{"Get": self._place(key)} for key in keys]}
-        answer = await self._call(client, transaction, "TransactGetItems", document)
-        lists = {key: list_of(each.get("Item")) for key, each in zip(keys, answer["Responses"], strict=True)}
+        items = await read_together(
+            lambda operation, document: self._call(client, transaction, operation, document),
+            [self._place(key) for key in keys],
+            self._torn,
+        )
+        lists = {key: list_of(item) for key, item in zip(keys, items, strict=True)}
         self.history.ok(transaction, lists)
         self.transactions += 1
 
@@ -130,18 +144,29 @@ class Appends:
     # Keys
 
     def _choose(self, count: int | None = None) -> list[str]:
-        while len(self._active) < ACTIVE:
+        at = self._random.randrange(GROUPS)
+        keys = self._random.sample(self._group(at), count or self._random.randint(1, KEYS_MAX))
+        if self._random.random() < AWAY * len(keys):
+            keys[-1] = self._random.choice(self._group((at + 1) % GROUPS))
+        return keys
+
+    def _group(self, at: int) -> list[str]:
+        """The keys of a group that are in use, with new ones in the place of those that are full."""
+        group = self._groups[at]
+        while len(group) < GROUP:
             key = f"{self._mark}k{len(self.keys)}"
             self._table_of[key] = self._tables[len(self.keys) % len(self._tables)]
+            self._group_of[key] = at
             self.keys.append(key)
-            self._active.append(key)
-        return self._random.sample(self._active, count or self._random.randint(1, KEYS_MAX))
+            group.append(key)
+        return group
 
     def _op(self, key: str) -> Op:
         self._value += 1
         self._appended[key] += 1
-        if self._appended[key] >= LENGTH_MAX and key in self._active:
-            self._active.remove(key)
+        group = self._groups[self._group_of[key]]
+        if self._appended[key] >= LENGTH_MAX and key in group:
+            group.remove(key)
         return (APPEND, key, self._value)
 
     def _place(self, key: str) -> dict[str, Any]:

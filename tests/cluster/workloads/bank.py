@@ -15,7 +15,7 @@ from collections import Counter
 from typing import Any
 
 from tests.cluster.workloads.client import ApiClient, Refused
-from tests.cluster.workloads.tokens import EXPECTED, insist
+from tests.cluster.workloads.tokens import EXPECTED, insist, read_together
 
 BANKS = 4
 ACCOUNTS = 12
@@ -24,14 +24,18 @@ CHECKED = "ConditionalCheckFailed"
 
 
 class Bank:
-    """The banks of one run. `wrong` collects sums that are not what was paid in, and answers that cannot be."""
+    """The banks of one run. `wrong` collects sums that are not what was paid in, and answers that cannot be.
 
-    def __init__(self, tables: list[str], seed: int, mark: str = "") -> None:
+    `torn`: accounts are looked at one by one.
+    """
+
+    def __init__(self, tables: list[str], seed: int, mark: str = "", *, torn: bool = False) -> None:
         self.wrong: list[str] = []
         self.refused: Counter[str] = Counter()
         self.transfers = 0
         self.looks = 0
         self._tables = tables
+        self._torn = torn
         self._random = random.Random(seed)
         self._mark = mark
         self._sent = 0
@@ -67,11 +71,10 @@ class Bank:
 
     async def look(self, client: ApiClient, bank: int) -> None:
         """TransactGetItems of all accounts of a bank, which must add up."""
-        gets = [
-            {"Get": {**self._table(account), "Key": self._key(bank, account)}} for account in range(ACCOUNTS)
-        ]
-        answer = await self._call(client, "TransactGetItems", {"TransactItems": gets})
-        items = [each.get("Item") for each in answer["Responses"]]
+        gets = [{**self._table(account), "Key": self._key(bank, account)} for account in range(ACCOUNTS)]
+        items = await read_together(
+            lambda operation, document: self._call(client, operation, document), gets, self._torn
+        )
         held = {
             str(account): int(item["money"]["N"]) for account, item in enumerate(items) if item is not None
         }

@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 from tests.cluster.workloads.client import ApiClient, RawClient, Refused, Unknown, Unsent
 
 T = TypeVar("T")
+Call = Callable[[str, dict[str, Any]], Awaitable[dict[str, Any]]]
 
 CONFLICT = "TransactionConflictException"
 CANCELLED = "TransactionCanceledException"
@@ -86,3 +87,12 @@ async def insist(client: ApiClient, what: Callable[[], Awaitable[T]], deadline: 
             raise failure
         await asyncio.sleep(pause_s)
         pause_s = min(pause_s * 1.5, PAUSE_MAX_S)
+
+
+async def read_together(call: Call, gets: list[dict[str, Any]], torn: bool) -> list[dict[str, Any] | None]:
+    """The items of `Get`s, as of one moment; `torn`: each as of a moment of its own, which a check must find out."""
+    if not torn:
+        answer = await call("TransactGetItems", {"TransactItems": [{"Get": get} for get in gets]})
+        return [each.get("Item") for each in answer["Responses"]]
+    answers = [await call("GetItem", {**get, "ConsistentRead": True}) for get in gets]
+    return [answer.get("Item") for answer in answers]
