@@ -1,4 +1,4 @@
-"""The workloads of transactions on a server made by hand: what a right one does passes, what a wrong one does does not."""
+"""The workloads of transactions, on a server made by hand: what a right one does passes, a wrong one is found out."""
 
 from __future__ import annotations
 

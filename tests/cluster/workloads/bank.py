@@ -5,8 +5,8 @@ move money between two accounts, on the condition that there is enough. Some clo
 what it held to another, or open it again with money of another: items that come and go are what a sum is most easily
 lost over. An account without an item holds nothing.
 
-A transfer whose outcome is not known is sent again with its ClientRequestToken. One that is done twice leaves the sum as
-it is: that is for the lists to find out.
+A transfer whose outcome is not known is sent again with its ClientRequestToken. One that is done twice leaves the sum
+as it is: that is for the lists to find out.
 """
 
 from __future__ import annotations
