@@ -30,7 +30,6 @@ from hashrange_router.auth.gate import authenticator
 from hashrange_router.http.server import HttpServer, serve
 from hashrange_router.pages import Pages
 from hashrange_router.scaling.service import scaling_service
-from hashrange_router.transactions.counts import register_transaction_metrics
 
 from hashrange import __version__
 from hashrange.cli.capacity import compose_admission, compose_ceilings, compose_reports, compose_vending
@@ -41,6 +40,7 @@ from hashrange.cli.storage import LoopScheduler, Storage, fatal
 from hashrange.cli.storage_metrics import register_storage_metrics
 from hashrange.cli.top.node_page import node_part
 from hashrange.cli.top.page import TopPage, front_part, router_part
+from hashrange.cli.transaction_metrics import register_transaction_metrics
 from hashrange.runtime.clock import Clock, StampClock, SystemClock
 from hashrange.runtime.config import ServeConfig
 from hashrange.runtime.logging import AccessLog, get_logger

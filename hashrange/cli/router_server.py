@@ -25,7 +25,6 @@ from hashrange_router.http.request import Request
 from hashrange_router.http.server import HttpServer, serve
 from hashrange_router.pages import Pages
 from hashrange_router.scaling.service import scaling_service
-from hashrange_router.transactions.counts import register_transaction_metrics
 
 from hashrange import __version__
 from hashrange.cli.admin import AdminPort, Faults
@@ -34,6 +33,7 @@ from hashrange.cli.capacity_metrics import register_capacity_metrics
 from hashrange.cli.front import http_limits, register_front_metrics
 from hashrange.cli.router_metrics import register_routing_metrics
 from hashrange.cli.top.page import TopPage, front_part, router_part
+from hashrange.cli.transaction_metrics import register_transaction_metrics
 from hashrange.errors import ApiError, internal, unavailable
 from hashrange.routing.retry import RetryPolicy
 from hashrange.routing.routing import Routing

@@ -16,6 +16,19 @@ from hashrange_router.api.rules_common import NAMES, VALUES, Parameters, check_e
 
 ACTIONS: Final = ("ConditionCheck", "Put", "Delete", "Update")
 """The members of an element, in the order of the model."""
+MEMBERS: Final = frozenset(
+    (
+        "TableName",
+        "Item",
+        "Key",
+        "UpdateExpression",
+        "ConditionExpression",
+        NAMES,
+        VALUES,
+        "ReturnValuesOnConditionCheckFailure",
+    )
+)
+"""The members of actions, all kinds together."""
 
 SEVERAL_ACTIONS: Final = "TransactItems can only contain one of Check, Put, Update or Delete"
 NO_ACTION: Final = "Invalid Request: TransactWriteRequest should contain Delete or Put or Update request"

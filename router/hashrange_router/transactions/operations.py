@@ -35,7 +35,9 @@ class TransactionOperations:
             self._admit_writes(context.admission, actions)
         token = request.get("ClientRequestToken")
         digest = digest_of(request["TransactItems"]) if token is not None else b""
-        outcome: Outcome = yield from self._counted(counts.WRITE, transact(context, actions, token, digest))
+        outcome: Outcome = yield from self._counted(
+            counts.WRITE, actions, transact(context, actions, token, digest)
+        )
         self._counts.outcome(counts.WRITE, outcome.kind)
         tallies = charge_outcome(context, call, actions, outcome)
         parts = [consumed(request.get("ReturnConsumedCapacity"), tallies)]
@@ -51,7 +53,7 @@ class TransactionOperations:
         admission = context.admission
         if admission is not None:
             self._refuse_throttled(counts.READ, gets, lambda get: admission.read(get.table, None))
-        found = yield from self._counted(counts.READ, read(context, gets))
+        found = yield from self._counted(counts.READ, gets, read(context, gets))
         body, tallies, call.returned_items = responses(gets, found)
         self._counts.outcome(counts.READ, counts.SPREAD if len(gets) > 1 else counts.LOCAL)
         told(call, tallies, "READ")
@@ -78,35 +80,34 @@ class TransactionOperations:
                 errors[each.number] = error
         if errors:
             refusal = cancelled(len(concerned), errors)
-            self._count(operation, refusal)
-            for number, refused in errors.items():
-                self._note(concerned[number].table.name, refused)
+            self._count(operation, refusal, concerned)
             raise refusal
-
-    def _note(self, table: str, error: ApiError) -> None:
-        admission = self._context.admission
-        if admission is not None and is_throttling(error):
-            admission.note(table, error)
 
     def _parsed(self, parse: Any, operation: str, request: dict[str, Any]) -> Any:
         """The request's items; counts what it is cancelled for before anything is sent."""
         try:
             return parse(self._context, request)
         except Cancelled as error:
-            self._count(operation, error)
+            self._count(operation, error, [])
             raise
 
-    def _counted(self, operation: str, steps: Generator[Any, Any, Any]) -> Generator[Any, Any, Any]:
+    def _counted(
+        self, operation: str, concerned: list[Any], steps: Generator[Any, Any, Any]
+    ) -> Generator[Any, Any, Any]:
         """Run the steps; count what they raise."""
         try:
             return (yield from steps)
         except ApiError as error:
-            self._count(operation, error)
+            self._count(operation, error, concerned)
             raise
 
-    def _count(self, operation: str, error: ApiError) -> None:
+    def _count(self, operation: str, error: ApiError, concerned: list[Any]) -> None:
         if isinstance(error, Cancelled):
             self._counts.outcome(operation, counts.CANCELLED)
+            admission = self._context.admission
+            for number, refused in error.errors.items():
+                if admission is not None and is_throttling(refused):
+                    admission.note(concerned[number].table.name, refused)
             for reason in error.reasons:
                 if reason["Code"] != NONE:
                     self._counts.reason(operation, reason["Code"])

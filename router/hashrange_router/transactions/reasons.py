@@ -32,12 +32,16 @@ _CODES: Final = {
 
 
 class Cancelled(ApiError):  # noqa: N818 - named as what it is an answer to
-    """TransactionCanceledException. `reasons` has one entry for each item of the request."""
+    """TransactionCanceledException. `reasons` has one entry for each item of the request.
 
-    __slots__ = ("reasons",)
+    `errors` are those of single items that led to it, by number, as far as there are any.
+    """
 
-    def __init__(self, reasons: list[Reason]) -> None:
+    __slots__ = ("errors", "reasons")
+
+    def __init__(self, reasons: list[Reason], errors: dict[int, ApiError] | None = None) -> None:
         self.reasons = reasons
+        self.errors = errors or {}
         codes = ", ".join(reason["Code"] for reason in reasons)
         super().__init__(
             "TransactionCanceledException",

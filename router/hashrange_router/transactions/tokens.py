@@ -23,6 +23,7 @@ from hashrange.model.ledger import (
 from hashrange.wire.transactions import STALLED_S, TXID_BYTES
 from hashrange_router.api.call import Each
 from hashrange_router.api.context import RouterContext
+from hashrange_router.api.rules_transact import ACTIONS, MEMBERS
 from hashrange_router.transactions.actions import Action
 from hashrange_router.transactions.finishing import finish
 from hashrange_router.transactions.grouping import participants
@@ -35,7 +36,20 @@ DIGEST_BYTES: Final = 16
 
 def digest_of(items: list[Any]) -> bytes:
     """What tells one list of TransactItems from another; their values are canonical."""
-    return blake2b(orjson.dumps(items, option=orjson.OPT_SORT_KEYS), digest_size=DIGEST_BYTES).digest()
+    try:
+        text = orjson.dumps(items, option=orjson.OPT_SORT_KEYS)
+    except orjson.JSONEncodeError:
+        # Nested too deeply to be written: only a member that the service does not know, and ignores, can be that.
+        text = orjson.dumps([_known(element) for element in items], option=orjson.OPT_SORT_KEYS)
+    return blake2b(text, digest_size=DIGEST_BYTES).digest()
+
+
+def _known(element: dict[str, Any]) -> dict[str, Any]:
+    return {
+        kind: {name: value for name, value in element[kind].items() if name in MEMBERS}
+        for kind in ACTIONS
+        if kind in element
+    }
 
 
 def txid_of(account: str, token: str) -> bytes:
