@@ -29,6 +29,9 @@ CONFLICTS = frozenset(("TransactionConflictException",))
 NO_TABLE = "(no one table)"
 """Requests that named several tables, or were refused before their table was known."""
 
+SHARE_MIN = 0.01
+"""Of a key's share of its partition, over all replicas: less is not hot."""
+
 SORTS = ("requests", "p99", "throttled", "units", "size", "name")
 HIDDEN = "$"
 """What the names of tables begin with that are not the user's."""
@@ -98,6 +101,8 @@ def build(before: Sample | None, after: Sample, sort: str = "requests") -> View:
     totals = Load()
     tables = _tables(pairs, totals)
     partitions = _partitions(pairs, after)
+    if not any("operations" in page for page in after.pages.values()):
+        _count_at_nodes(partitions, tables, totals)
     for row in partitions:
         table = tables.get(row.table)
         if table is not None and row.index is None:
@@ -178,6 +183,16 @@ def _count(pair: _Pair, row: dict[str, Any], old: dict[str, Any], table: TableRo
                 load.conflicts += rate
     if requests:
         table.operations[row["operation"]] = table.operations.get(row["operation"], 0.0) + requests
+
+
+def _count_at_nodes(partitions: list[PartitionRow], tables: dict[str, TableRow], totals: Load) -> None:
+    """Requests by what nodes served of tables: where no router is asked."""
+    for row in partitions:
+        if row.index is None:
+            for load in (tables.setdefault(row.table, TableRow(row.table)).load, totals):
+                load.reads += row.reads
+                load.writes += row.writes
+                load.requests += row.reads + row.writes
 
 
 def _capacity(pair: _Pair, tables: dict[str, TableRow]) -> None:
@@ -274,7 +289,8 @@ def _keys(pairs: dict[str, _Pair]) -> list[KeyRow]:
                 row.requests += hot["share"] * load
     for row in found.values():
         row.share = row.requests / loads[row.partition] if loads[row.partition] else 0.0
-    return sorted((row for row in found.values() if row.requests > 0), key=lambda row: -row.requests)
+    hot = [row for row in found.values() if row.requests > 0 and row.share >= SHARE_MIN]
+    return sorted(hot, key=lambda row: -row.requests)
 
 
 # ---- processes

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import signal
 import sys
 import termios
 import tty
@@ -169,8 +170,10 @@ class _Live:
 
         tty.setcbreak(descriptor)
         loop.add_reader(descriptor, pressed)
+        loop.add_signal_handler(signal.SIGWINCH, self._draw, live)
         try:
             yield
         finally:
+            loop.remove_signal_handler(signal.SIGWINCH)
             loop.remove_reader(descriptor)
             termios.tcsetattr(descriptor, termios.TCSADRAIN, settings)

@@ -79,8 +79,11 @@ def _share(wanted: list[int], room: int) -> list[int]:
 
 def _head(view: View, history: Sequence[float], width: int) -> list[Text]:
     """Title, totals, and the state of the zones."""
-    title = Text.assemble(("hashrange top", "bold"), "  ", (view.place, "cyan"))
+    title = Text.assemble(("hashrange top", "bold"), "  ")
     right = Text(f"{__version__}   up {figures.duration(view.uptime_s)}   {strftime('%H:%M:%S')}", "dim")
+    place = Text(view.place, "cyan")
+    place.truncate(max(8, width - cell_len(title.plain) - cell_len(right.plain) - 2), overflow="ellipsis")
+    title.append_text(place)
     gap = width - cell_len(title.plain) - cell_len(right.plain)
     title.append(" " * max(2, gap))
     title.append_text(right)

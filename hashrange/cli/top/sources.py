@@ -152,9 +152,7 @@ async def _of_admin_ports(endpoints: list[str]) -> Sample:
             process = page["process"]
             rows.append({"name": name, **{key: process[key] for key in ("role", "id", "az", "state")}})
     if not any("operations" in page for page in pages.values()):
-        note = (
-            note or "no router is named: rates of operations, latencies and capacity are theirs (--endpoint)"
-        )
+        note = note or "no router is named (--endpoint): latencies, capacity and failures are told by routers"
     return Sample(", ".join(endpoints), pages, rows, view["partitions"], note)
 
 
