@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import random
 from typing import Any
 
 import orjson
-from hypothesis import given, settings
+from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
 from hashrange.errors import ApiError
@@ -23,23 +24,25 @@ from hashrange.wire.transactions import (
 from tests.unit.transact_support import TransactBench, names_on, txid
 
 KEYS = 4
+LATELY = 5
 ADD = "add"
 DELETE = "delete"
 CREATE = "create"
 CHECK = "check"
 
-kinds = st.sampled_from([ADD, ADD, DELETE, CREATE, CHECK])
-actions = st.dictionaries(st.integers(0, KEYS - 1), kinds, min_size=1, max_size=3)
-steps = st.one_of(
-    st.tuples(st.just("single"), st.integers(0, KEYS - 1), st.sampled_from([ADD, DELETE, CREATE])),
-    st.tuples(st.just("commit"), actions),
-    st.tuples(st.just("prepare"), actions, st.integers(0, 3)),
-    st.tuples(st.just("finish"), st.integers(0, 50), st.booleans()),
-    st.tuples(st.just("again"), st.integers(0, 50)),
-    st.tuples(st.just("hold")),
-    st.tuples(st.just("release")),
-    st.tuples(st.just("split")),
-)
+STEPS = 120
+
+WEIGHTS = {
+    "single": 10,
+    "commit": 5,
+    "prepare": 8,
+    "finish": 8,
+    "again": 5,
+    "late": 5,
+    "hold": 2,
+    "release": 2,
+    "split": 0.3,
+}
 
 
 class Prepared:
@@ -139,10 +142,14 @@ class Model:
             self.sent.append((self.number, message, REPEATED))
 
     def prepare(self, wanted: dict[str, str], ahead: int) -> None:
-        """In all partitions; the coordinator cancels at once what not all have taken."""
-        self.release()
+        """In all partitions; the coordinator cancels at once what not all have taken.
+
+        A stamp that lies ahead is never too late, so the verdict is known at once; for others it is waited for.
+        """
         self.number += 1
         number = self.number
+        if not ahead:
+            self.release()
         stamp = self.bench.stamp() + ahead * 1000 - 1000
         transaction = Prepared(wanted, stamp)
         verdicts: list[int] = []
@@ -150,12 +157,14 @@ class Model:
             message = TransactPrepare(
                 partition, 0, txid(number), stamp, [self.action(kind, name) for name, kind in part.items()]
             )
-            [outcome] = self.send(message, None)
-            verdicts.append(outcome.verdict)
-            if outcome.verdict != LATE:
-                assert (outcome.verdict == DONE) == self.verdict(part)
+            right = DONE if self.verdict(part) else REFUSED
+            if ahead:
+                self.send(message, right)
+                verdicts.append(right)
             else:
-                assert self.verdict(part), "what stands against it for good is told first"
+                [outcome] = self.send(message, None)
+                assert outcome.verdict == right or (outcome.verdict, right) == (LATE, DONE)
+                verdicts.append(outcome.verdict)
             self.sent.append((number, message, None))
         if set(verdicts) == {DONE}:
             for name in wanted:
@@ -188,7 +197,21 @@ class Model:
         """A message comes a second time."""
         if not self.sent:
             return
-        number, message, expected = self.sent[which % len(self.sent)]
+        self.repeat(*self.sent[-1 - which % min(LATELY, len(self.sent))])
+
+    def late(self, which: int) -> None:
+        """A preparation comes again when its transaction has been committed."""
+        late = [
+            each
+            for each in self.sent
+            if each[1].__class__ is TransactPrepare
+            and each[0] in self.prepared
+            and self.prepared[each[0]].decided
+        ]
+        if late:
+            self.repeat(*late[-1 - which % min(LATELY, len(late))])
+
+    def repeat(self, number: int, message: Any, expected: Any) -> None:
         if message.partition not in (self.partition(name) for name in self.names):
             return  # from before the split
         transaction = self.prepared.get(number)
@@ -245,12 +268,40 @@ class Model:
         assert not self.bench.fatal
 
 
-@settings(max_examples=150, deadline=None)
-@given(st.lists(steps, max_size=40))
-def test_a_node_does_what_a_dict_with_locks_does(chosen: list[tuple[Any, ...]]) -> None:
+def actions(rng: random.Random, model: Model) -> dict[str, str]:
+    """What a transaction does: on items that are there and on some that are not."""
+    chosen = rng.sample(model.names, rng.randint(1, 3))
+    likely = {True: [ADD, ADD, DELETE, CHECK], False: [ADD, CREATE, CREATE]}
+    return {
+        name: rng.choice(likely[name in model.items] if rng.random() < 0.9 else [ADD, DELETE, CREATE, CHECK])
+        for name in chosen
+    }
+
+
+def step(rng: random.Random, model: Model) -> None:
+    """One thing happens."""
+    match rng.choices(list(WEIGHTS), list(WEIGHTS.values()))[0]:
+        case "single":
+            model.single(rng.randrange(KEYS), rng.choice([ADD, DELETE, DELETE, CREATE]))
+        case "commit":
+            model.commit(actions(rng, model))
+        case "prepare":
+            model.prepare(actions(rng, model), rng.randrange(5))
+        case "finish":
+            model.finish(rng.randrange(4), rng.random() < 0.7)
+        case "again":
+            model.again(rng.randrange(LATELY))
+        case "late":
+            model.late(rng.randrange(LATELY))
+        case name:
+            getattr(model, name)()
+
+
+@settings(max_examples=40, deadline=None, phases=[Phase.explicit, Phase.reuse, Phase.generate])
+@given(st.integers(0, 2**32))
+def test_a_node_does_what_a_dict_with_locks_does(seed: int) -> None:
+    rng = random.Random(seed)
     model = Model()
-    for name, *arguments in chosen:
-        if name in ("commit", "prepare"):
-            arguments[0] = {model.names[key]: kind for key, kind in arguments[0].items()}
-        getattr(model, name)(*arguments)
+    for _ in range(STEPS):
+        step(rng, model)
     model.check()
