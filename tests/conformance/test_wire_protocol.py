@@ -148,8 +148,6 @@ def test_no_target(raw: Raw) -> None:
 @pytest.mark.parametrize(
     "target",
     [
-        "DynamoDB_20120810.TransactWriteItems",
-        "DynamoDB_20120810.TransactGetItems",
         "DynamoDB_20120810.ExecuteStatement",
         "DynamoDB_20120810.BatchExecuteStatement",
         "DynamoDB_20120810.ExecuteTransaction",
