@@ -26,7 +26,7 @@ from hashrange.wire.transactions import TransactFinish, TransactPrepare, Transac
 
 from .node_support import Bench
 
-Rule = Callable[[str, int, Any], str | None]
+Rule = Callable[[str, int, Any], Any]
 """(step, how many of this step there were before, message) -> what happens to it; None: nothing special.
 
 `lost`: it does not arrive, and is known not to have (503). `unknown`: it does not arrive, but might have (500).
