@@ -124,6 +124,28 @@ def test_the_status_is_the_documented_one(cluster: LocalCluster) -> None:
     assert "Music" in elsewhere.stdout
 
 
+def test_top_shows_the_whole_cluster(cluster: LocalCluster) -> None:
+    directory = str(cluster.directory)
+    table = table_of(cluster)
+    table.get_item(Key={"pk": "song 1", "sk": 1})
+    done = command("top", "--once", "--json", "--interval", "0.2", "--data-dir", directory)
+    assert done.returncode == 0, done.stderr
+    view = json.loads(done.stdout)
+    names = ["node-1", "node-2", "node-3", "router-1"]
+    assert [(row["name"], row["state"]) for row in view["processes"]] == [(name, "ready") for name in names]
+    assert [row["name"] for row in view["tables"]] == ["Music"]
+    assert view["tables"][0]["items"] >= 100
+    assert sorted(str(row["index"]) for row in view["partitions"]) == ["None", "by_genre"]
+    assert all(row["leader"] in names[:3] for row in view["partitions"])
+    assert view["note"] == ""
+    screen = command("top", "--once", "--interval", "0.2", "--data-dir", directory)
+    assert all(word in screen.stdout for word in (*names, "az3", "Music", "by_genre"))
+    node = cluster.status()["processes"][0]["metrics_url"][:-8]
+    elsewhere = command("top", "--once", "--interval", "0.2", "--endpoint", node)
+    assert all(word in elsewhere.stdout for word in ("node-2", "Music", "no router is named"))
+    assert "admin port" in command("top", "--once", "--endpoint", cluster.endpoint).stderr
+
+
 def test_every_process_has_metrics(cluster: LocalCluster) -> None:
     from urllib.request import urlopen
 
