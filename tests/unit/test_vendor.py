@@ -256,6 +256,13 @@ def test_a_table_on_demand_may_double_once_in_a_window() -> None:
     assert made.grown(now) == [("tbl", "", 12_000, 8_000)]
 
 
+def test_what_was_saved_up_makes_no_peak() -> None:
+    made = vendor(settings=VendorSettings(peak_window_s=60.0), BillingMode="PAY_PER_REQUEST")
+    now = consume(made, 0.0, 4.0, 16_000)
+    now = consume(made, now, 100.0, 100)
+    assert made.grown(now) == [("tbl", "", 12_000, 8_000)]
+
+
 def test_a_peak_is_not_forgotten_while_nothing_is_consumed() -> None:
     made = vendor(settings=VendorSettings(peak_window_s=60.0), BillingMode="PAY_PER_REQUEST")
     consume(made, 0.0, 20.0, 8_000)
@@ -275,7 +282,13 @@ def test_a_peak_that_is_on_record_is_not_put_there_again() -> None:
 def test_growth_ends_at_the_quota() -> None:
     made = vendor(settings=VendorSettings(peak_window_s=60.0), BillingMode="PAY_PER_REQUEST")
     now = consume(made, 0.0, 200.0, 900_000)
-    assert made.grown(now) == [("tbl", "", 12_000, 40_000)]
+    for units in (8_000, 16_000, 32_000, 40_000):
+        assert made.grown(now) == [("tbl", "", 12_000, units)]
+        document = revised(create())
+        document["Warm"]["Write"] = units
+        made.follow("tbl", document, now)
+        now = consume(made, now, now + 100.0, 900_000)
+    assert made.grown(now) == []
 
 
 def test_growth_is_in_units_without_the_multiplier() -> None:

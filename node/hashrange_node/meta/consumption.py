@@ -62,6 +62,15 @@ class Ring:
             self._amounts[4 * place : 4 * place + 4] = array("q", (0, 0, 0, 0))
         return 4 * place
 
+    def cut(self, begin: float, end: float, read: float, write: float) -> None:
+        """Let no period from `begin` to `end` have more than so much a second that was read, or written."""
+        width = self.width_s
+        last = int(end // width)
+        for period in range(max(int(begin // width), last - self._count + 1), last + 1):
+            slot = self._slot(period)
+            self._amounts[slot] = min(self._amounts[slot], int(read * width))
+            self._amounts[slot + 1] = min(self._amounts[slot + 1], int(write * width))
+
     def last(self, count: int, now: float, since: float) -> list[Consumed]:
         """The last `count` whole periods before `now`, oldest first; none that began before `since`."""
         current = int(now // self.width_s)
@@ -98,11 +107,15 @@ class History:
         self._seen = -1
         self._peak = (0.0, 0.0)
 
-    def add(self, begin: float, end: float, amounts: Amounts) -> None:
-        """Spread `amounts` over the time from `begin` to `end`, at most two windows."""
+    def add(self, begin: float, end: float, amounts: Amounts, read_limit: float, write_limit: float) -> None:
+        """Spread `amounts` over the time from `begin` to `end`, at most two windows.
+
+        The limits, a second, are those in force: what was saved up and used on top of them makes no peak.
+        """
         self.previous_peak(end)  # before what is old is overwritten
         for ring in (self.seconds, self.minutes, self._parts):
             ring.add(begin, end, amounts)
+        self._parts.cut(begin, end, read_limit, write_limit)
 
     def previous_peak(self, now: float) -> tuple[float, float]:
         """The highest consumption, (read, write) a second, averaged over a part of a window that is a window ago.

@@ -163,7 +163,7 @@ class Vendor:
         if any(new):
             if each.history is None:
                 each.history = History(self.settings.peak_window_s)
-            each.history.add(since, now, new)
+            each.history.add(since, now, new, each.read.rate, each.write.rate)
         adopt = now - self.since < ADOPT_S
         read, read_rate = each.read.report(router, read_used, need.read_left, read_refused, now, adopt)
         write, write_rate = each.write.report(router, write_used, need.write_left, write_refused, now, adopt)
