@@ -18,7 +18,7 @@ from tests.cluster.histories.lists import APPEND, READ, ListHistory, Op, Transac
 from tests.cluster.workloads.client import ApiClient, Refused, Unknown, Unsent
 from tests.cluster.workloads.tokens import EXPECTED, insist, read_together
 
-GROUPS = 24
+GROUPS = 40
 GROUP = 6
 """Keys that are in use together: transactions that share one key with another shall share several."""
 AWAY = 0.1

@@ -25,12 +25,17 @@ PAUSE_S = 0.1
 PAUSE_MAX_S = 1.0
 
 
+RECONNECT_CALLS = 60
+"""Routers share a port: a client that kept its connection would never come to one that was started again."""
+
+
 class WanderingClient:
     """A client of several routers: after a failure it goes to the next one. One call at a time."""
 
     def __init__(self, endpoints: list[str], first: int, timeout_s: float = 8.0) -> None:
         self._clients = [RawClient(endpoint, timeout_s) for endpoint in endpoints]
         self._at = first % len(endpoints)
+        self._calls = 0
 
     async def ready(self) -> None:
         """Have a connection to any router, or raise `Unsent`."""
@@ -45,6 +50,9 @@ class WanderingClient:
 
     async def call(self, operation: str, document: dict[str, Any]) -> dict[str, Any]:
         """One call; raises `Refused`, `Unsent` or `Unknown`."""
+        self._calls += 1
+        if self._calls % RECONNECT_CALLS == 0:
+            self._clients[self._at].close()
         try:
             await self.ready()
             return await self._clients[self._at].call(operation, document)
