@@ -26,8 +26,6 @@ _UNIT_S = {"minute": 60, "hour": 3_600, "day": 86_400}
 _MONTHS = {name.upper(): number for number, name in enumerate(calendar.month_abbr) if name}
 _DAYS = {"SUN": 1, "MON": 2, "TUE": 3, "WED": 4, "THU": 5, "FRI": 6, "SAT": 7}
 _YEARS = range(1970, 2200)
-_DAYS_AHEAD_MAX = 366 * 9
-"""A cron expression with a day in it comes round within eight years: from one 29 February to the next but one."""
 
 DayRule = Callable[[date], bool]
 
@@ -84,10 +82,14 @@ class Cron:
         """See `Schedule`."""
         day = datetime.fromtimestamp(moment, self.zone).date()
         last_year = max(self.years)
-        for _ in range(_DAYS_AHEAD_MAX):
-            if day.year > last_year:
-                return None
-            if day.month in self.months and day.year in self.years and self.day(day):
+        while day.year <= last_year:
+            if day.year not in self.years:
+                day = date(day.year + 1, 1, 1)
+                continue
+            if day.month not in self.months:
+                day = date(day.year + day.month // 12, day.month % 12 + 1, 1)
+                continue
+            if self.day(day):
                 for hour in self.hours:
                     for minute in self.minutes:
                         local = datetime(day.year, day.month, day.day, hour, minute, tzinfo=self.zone)

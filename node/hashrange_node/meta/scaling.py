@@ -24,6 +24,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from math import ceil
 from typing import Any
 
@@ -172,13 +173,19 @@ def _due_at(action: dict[str, Any], now: float) -> float | None:
     if start is not None:
         since = max(since, start - TINY * start)
     counted_from = start if start is not None else action["CreatedAt"]
-    try:
-        due_at = parse(action["Schedule"], action.get("Timezone"), counted_from).after(since)
-    except ScheduleError:
-        return None  # a time zone that this machine does not know
+    due_at = _next(action["Schedule"], action.get("Timezone"), counted_from, since)
     if due_at is None or due_at > now or (end is not None and due_at > end):
         return None
     return due_at
+
+
+@lru_cache(maxsize=4_096)
+def _next(schedule: str, timezone: str | None, counted_from: float, since: float) -> float | None:
+    """When a schedule is due after a time. It is asked every second, and changes when an action is carried out."""
+    try:
+        return parse(schedule, timezone, counted_from).after(since)
+    except ScheduleError:
+        return None  # a time zone that this machine does not know
 
 
 def after_action(document: TargetDocument, due: DueAction, now: float) -> TargetDocument | None:
