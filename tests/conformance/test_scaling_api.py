@@ -302,6 +302,7 @@ def test_a_scheduled_action_reads_back_and_is_changed(scaling: Any, table: str) 
         {"ScalableTargetAction": {}},
         {"ScalableTargetAction": {"MinCapacity": 5, "MaxCapacity": 1}},
         {"StartTime": 2_000_000_000, "EndTime": 1_900_000_000},
+        {"EndTime": -1},
     ],
     ids=str,
 )

@@ -236,6 +236,14 @@ def test_what_is_set_up_and_done_is_known_to_the_next_leader() -> None:
     assert site.units == (86, 10)
 
 
+def test_a_target_that_cannot_be_looked_at_does_not_hold_up_the_others() -> None:
+    site = Site()
+    site.register(READ, 20, 40, Actions={"a": {"Schedule": "rate(1 day)"}})
+    site.register(WRITE, 20, 40)
+    site.run(2)
+    assert site.units == (10, 20)
+
+
 def test_nothing_is_done_elsewhere_than_at_the_leader() -> None:
     site = Site()
     site.register(READ, 20, 40)

@@ -132,9 +132,12 @@ class Scaler:
             what = scalable(document["ResourceId"], document["ScalableDimension"])
             table = self._catalogue.documents.get(what.table) if what is not None else None
             if what is not None and table is not None:
-                self._count(name, what, table)
-                if name not in self._busy:
-                    self._look_at(name, what, document, table)
+                try:
+                    self._count(name, what, table)
+                    if name not in self._busy:
+                        self._look_at(name, what, document, table)
+                except Exception as error:  # the other targets are not to suffer
+                    self._report(f"auto scaling of {name} failed", error)
         self._rounds += 1
         if self._rounds % FORGET_ROUNDS == 0:
             self._forget_old()

@@ -16,6 +16,9 @@ from hashrange_router.scaling.targets import check_bounds
 ACTIONS_MAX = 200
 """Scheduled actions of one target (Application Auto Scaling quotas)."""
 
+TIME_MAX = 253_402_300_799
+"""The last second of the year 9999."""
+
 _STORED = {"Min": "MinCapacity", "Max": "MaxCapacity"}
 _SHOWN = {"Timezone": "Timezone", "Start": "StartTime", "End": "EndTime"}
 
@@ -60,6 +63,9 @@ def _check(action: dict[str, Any]) -> None:
     if "Min" not in action and "Max" not in action:
         raise validation("ScalableTargetAction must specify MinCapacity or MaxCapacity")
     check_bounds(action.get("Min", 1), action.get("Max", action.get("Min", 1)))
+    for kept in ("Start", "End"):
+        if not 0 <= action.get(kept, 0) <= TIME_MAX:
+            raise validation(f"{_SHOWN[kept]} must be a time from 1970 to 9999")
     if "Start" in action and "End" in action and action["End"] <= action["Start"]:
         raise validation("EndTime must be after StartTime")
 
