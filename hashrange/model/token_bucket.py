@@ -86,10 +86,6 @@ class TokenBucket:
         self._until_s = inf
 
     def _expire(self) -> None:
-        """The grant has run out."""
-        until = self._until_s
-        balance = self.balance + max(0.0, until - self._at_s) * self.rate
-        self.capacity, capacity = self.rate * SHARE_S, self.capacity
-        self.balance = min(balance, capacity, self.capacity)
-        self._at_s = max(self._at_s, until)
+        """The grant has run out: the caller cuts the balance to what may be saved now."""
+        self.capacity = self.rate * SHARE_S
         self._until_s = EXPIRED_S

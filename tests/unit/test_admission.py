@@ -150,6 +150,23 @@ def test_an_index_in_debt_holds_back_the_writes_that_may_change_it() -> None:
     assert refused(router.write, None) is None
 
 
+def test_only_items_with_all_keys_of_an_index_are_in_it() -> None:
+    router = Router(
+        document(
+            AttributeDefinitions=definitions("id", "customer", "date"),
+            GlobalSecondaryIndexes=[
+                index("by-customer", "h:customer", "r:date", ProvisionedThroughput=CAPACITY)
+            ],
+        )
+    )
+    router.write(None, index_half=40)
+    assert refused(router.write, {"id": {"S": "1"}, "customer": {"S": "c"}}) is None
+    both = {"id": {"S": "1"}, "customer": {"S": "c"}, "date": {"S": "d"}}
+    assert reasons_of(refused(router.write, both) or ApiError("", "")) == [
+        "IndexWriteProvisionedThroughputExceeded"
+    ]
+
+
 def test_on_demand_tables_are_bounded_by_what_they_are_warm_for() -> None:
     router = Router(on_demand())
     router.write(half=8_001)
