@@ -150,7 +150,10 @@ def test_deliveries_and_transactions_count_too() -> None:
     heat.delivering([(key("a"), record, 1)] * 8 + [(key("a"), None, 1)] * 4, 1.0)
     heat.several([key("b"), key("b")], 1.0)
     assert (heat.entries, heat.write_bytes) == (12, 800)
-    assert [each.key for each in heat.keys.top(2)] == [key("a"), key("b")]
+    heat.delivering([(key("c"), None, 1)] * 1_000, 1.0)
+    assert heat.entries == 1_012
+    assert len(heat.keys._gathered) < 60
+    assert [each.key for each in heat.keys.top(3)] == [key("c"), key("a")], "b has less than a hundredth"
 
 
 def test_time_lets_observations_fade() -> None:

@@ -36,8 +36,8 @@ GAPS = 64
 GAP_MAX_S = 0.02
 """The average is over about so many requests, a pause among which counts as no longer than this."""
 
-ENTRIES_APART = 4
-"""Of index entries that arrive together one in so many is looked at."""
+ENTRIES_SAMPLED = 32
+"""Of index entries that arrive together, so many keys are looked at."""
 
 HALF_LIFE_S = 5.0
 """What was observed before counts half after this time."""
@@ -110,21 +110,22 @@ class Heat:
         return counted
 
     def several(self, keys: Sequence[bytes], now_s: float) -> None:
-        """Look at all items of a transaction."""
-        self._age(now_s)
-        for key in keys:
-            self.keys.observe(key, 1)
+        """Look at all items of a transaction, when one is due."""
+        weight = self._take(keys[0], now_s)
+        for key in keys[1:]:
+            self.keys.observe(key, weight)
             self.sample.observe(key)
 
     def delivering(self, entries: list[tuple[bytes, bytes | None, int]], now_s: float) -> None:
         """Look at index entries that are delivered: (key, record or None, stamp) of each."""
         self._age(now_s)
         self.entries += len(entries)
-        for key, record, _ in entries[::ENTRIES_APART]:
-            self.keys.observe(key, ENTRIES_APART)
+        size = records.size
+        self.write_bytes += sum(size(record) for _, record, _ in entries if record is not None)
+        apart = len(entries) // ENTRIES_SAMPLED + 1
+        for key, _, _ in entries[::apart]:
+            self.keys.observe(key, apart)
             self.sample.observe(key)
-            if record is not None:
-                self.write_bytes += records.size(record) * ENTRIES_APART
 
     def _take(self, key: bytes, now_s: float) -> int:
         """Note a sampled request, and say how many it stands for."""
