@@ -29,11 +29,11 @@ Done = Callable[[Any], None]
 INTERVALS = (29, 37, 31, 26, 41, 35, 28, 23, 33)
 """Requests from one sample to the next while there are many: 31 on average. Their sum is a prime."""
 
-BUSY_GAP_S = 0.002
+BUSY_GAP_S = 0.01
 """When requests come closer than this on average, they are sampled."""
 
 GAPS = 64
-GAP_MAX_S = 0.02
+GAP_MAX_S = 0.1
 """The average is over about so many requests, a pause among which counts as no longer than this."""
 
 ENTRIES_SAMPLED = 32
