@@ -7,8 +7,8 @@ import pytest
 from tests.sim.transactions.run import TransactSimulation, transactions_plan
 from tests.sim.transactions.sabotage import FAULTS, plan_for, sabotaged
 
-SEEDS = 32
-GROUPS = 8
+SEEDS = 20
+GROUPS = 5
 SABOTAGE_SEEDS = 60
 
 

@@ -19,6 +19,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 TABLES = ("TradesA", "TradesB")
+INDEX = "ByNumber"
 LISTS = 14
 TOKENS = 6
 ACCOUNTS = 4
@@ -58,9 +59,9 @@ class Intent:
     repeatable: bool = False
 
 
-def table_requests() -> list[dict[str, Any]]:
-    """What creates the tables."""
-    return [
+def table_requests(indexed: bool = False) -> list[dict[str, Any]]:
+    """What creates the tables; `indexed`: the first has a global index of tokens and accounts by their number."""
+    requests: list[dict[str, Any]] = [
         {
             "TableName": name,
             "KeySchema": [{"AttributeName": "pk", "KeyType": "HASH"}],
@@ -69,6 +70,16 @@ def table_requests() -> list[dict[str, Any]]:
         }
         for name in TABLES
     ]
+    if indexed:
+        requests[0]["AttributeDefinitions"].append({"AttributeName": "v", "AttributeType": "N"})
+        requests[0]["GlobalSecondaryIndexes"] = [
+            {
+                "IndexName": INDEX,
+                "KeySchema": [{"AttributeName": "v", "KeyType": "HASH"}],
+                "Projection": {"ProjectionType": "ALL"},
+            }
+        ]
+    return requests
 
 
 def _keys(letter: str, count: int) -> list[Key]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 from hashrange.wire.messages import WriteItem
-from tests.sim.transactions.steps import DECIDE, FINISH, PREPARE
+from tests.sim.transactions.steps import DECIDE, FINISH, PREPARE, WRITE
 from tests.sim.whole import WholeCluster, WholeRouter
 from tests.sim.wire import carry
 
@@ -32,8 +32,8 @@ class Ghost(WholeRouter):
         """It needs no tables."""
 
     def saw(self, message: Any, step: str) -> None:
-        """A router sends a message; it is sent again later, perhaps."""
-        if not self.share or step not in (PREPARE, DECIDE, FINISH):
+        """A router sends a message, or has carried a transaction out with it: it is sent again later, perhaps."""
+        if not self.share or step not in (PREPARE, DECIDE, FINISH, WRITE):
             return
         random = self.cluster.world.random
         if random.random() < self.share:

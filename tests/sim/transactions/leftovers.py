@@ -1,4 +1,4 @@
-"""What transactions leave behind: locks in the engines, rows in the ledger."""
+"""What transactions leave behind: locks in the engines, rows in the ledger, entries of indexes."""
 
 from __future__ import annotations
 
@@ -51,3 +51,21 @@ def committed(cluster: WholeCluster) -> list[dict[str, Any]]:
             if row["id"]["S"].startswith("x#") and committed_in(row) and "participants" in row:
                 found.append(row)
     return found
+
+
+def index_differs(cluster: WholeCluster) -> list[str]:
+    """Items of indexed tables that an index does not have, or has otherwise, and entries that no item has."""
+    items: dict[str, dict[str, Any]] = {}
+    entries: dict[str, dict[str, Any]] = {}
+    for node, group in _leaders(cluster):
+        replica = node.replicas.get(group.id)
+        if replica is None or not replica.schema.gsis:
+            continue
+        place = group.place
+        bounds = keyspace.hashes_of(place.store, keyspace.ITEMS, place.lo, place.hi)
+        for _, value in node.engine.scan(*bounds):
+            item = orjson.loads(records.item_json(value))
+            if "v" in item:
+                (items if replica.index_name is None else entries)[item["pk"]["S"]] = item
+    names = [name for name in sorted({*items, *entries}) if items.get(name) != entries.get(name)]
+    return [f"{name}: item {items.get(name)}, in the index {entries.get(name)}" for name in names]

@@ -20,11 +20,12 @@ from hashrange_router.api.tables_quotas import Quotas
 
 from hashrange.errors import ApiError
 from hashrange.wire.messages import Done
+from hashrange.wire.transactions import DONE, REPEATED, TransactOutcome
 from tests.sim.cluster import FIRST_ROUTER, Cluster
 from tests.sim.events import Killed, Process, WallClock
 from tests.sim.transactions.intents import TABLES
 from tests.sim.transactions.late import Ghost
-from tests.sim.transactions.steps import ANSWERED, SENDING, SENT, Trap, step_of
+from tests.sim.transactions.steps import ANSWERED, SENDING, SENT, WRITE, Trap, step_of
 from tests.sim.whole import WholeCluster, WholeMachine, WholeRouter
 
 ACCOUNT = "000000000000"
@@ -134,9 +135,12 @@ class ApiRouter(WholeRouter):
         step = step_of(message)
         if trap is not None and trap.springs(step, SENDING):
             self._die(trap)
-        self.cluster.ghost.saw(message, step)
+        if step != WRITE:
+            self.cluster.ghost.saw(message, step)
 
         def answered(answer: Any) -> None:
+            if step == WRITE and answer.__class__ is TransactOutcome and answer.verdict in (DONE, REPEATED):
+                self.cluster.ghost.saw(message, step)
             trap = self.trap
             if trap is not None and trap.springs(step, ANSWERED):
                 self._die(trap)
@@ -148,6 +152,8 @@ class ApiRouter(WholeRouter):
 
     def _die(self, trap: Trap) -> None:
         self.cluster.trace(f"router {self.id} dies: {trap}")
+        deaths = self.cluster.deaths
+        deaths[str(trap)] = deaths.get(str(trap), 0) + 1
         self.trap = None
         self.cluster.router_died(self)
         raise Killed
@@ -191,10 +197,12 @@ class TransactCluster(WholeCluster):
     machine_class = TransactMachine
     router_class = ApiRouter
     routers: dict[int, ApiRouter]  # type: ignore[assignment]
+    deaths: dict[str, int]
 
     def start(self) -> None:
         """Start machines, routers, and the one who sends late duplicates."""
         super().start()
+        self.deaths = {}
         self.ghost = Ghost(self, FIRST_ROUTER + 500)
         self.router_died: Callable[[ApiRouter], None] = lambda router: router.kill()
 
