@@ -25,13 +25,14 @@ from hashrange_node.transactions.locks import HEADER, Lock
 
 
 class Situation(NamedTuple):
-    """What the items of a message are like: of each the newest record and the lock that bars it, or None.
+    """What the items of a message are like: of each the key, the newest record and the lock that bars it, or None.
 
     `watermark` is the group's, `raft_index` that of the entry to be.
     """
 
     schema: TableSchema
     place: Place
+    keys: Sequence[bytes]
     currents: Sequence[bytes | None]
     locks: Sequence[Lock | None]
     watermark: int
@@ -59,7 +60,7 @@ def local_stamp(stamp: int, situation: Situation) -> int:
 
 def commit(actions: Sequence[WriteItem], situation: Situation, stamp: int) -> tuple[Effects, TransactOutcome]:
     """Carry out all actions at `stamp` (see `local_stamp`), or say which stand against it: then without effects."""
-    schema, place, currents, locks, _, index = situation
+    schema, place, _, currents, locks, _, index = situation
     prefix = keyspace.space_prefix(place.store, keyspace.ITEMS)
     merged = Effects([], [], None)
     results: list[WriteResult | ApiError | None] = []
@@ -86,7 +87,7 @@ def prepare(
     txid: bytes, stamp: int, actions: Sequence[WriteItem], situation: Situation
 ) -> tuple[list[Lock], TransactOutcome]:
     """The locks that all actions need, or why they get none. Those that the transaction has already stay."""
-    schema, place, currents, locks, watermark, index = situation
+    schema, place, _, currents, locks, watermark, index = situation
     prefix = keyspace.space_prefix(place.store, keyspace.ITEMS)
     taken: list[Lock] = []
     results: list[WriteResult | ApiError | None] = []
@@ -126,7 +127,7 @@ def finish(locks: Sequence[Lock], committed: bool, situation: Situation) -> Effe
 
     Indexes and time to live are followed up as the table has them now.
     """
-    schema, place, currents, _, _, index = situation
+    schema, place, _, currents, _, _, index = situation
     items = keyspace.space_prefix(place.store, keyspace.ITEMS)
     prefix = keyspace.space_prefix(place.store, keyspace.LOCKS)
     merged = Effects([], [], None)

@@ -11,6 +11,7 @@ late, and in any order:
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from hashrange.errors import ApiError
@@ -38,6 +39,7 @@ from hashrange_node.transactions.locks import Counts, decode_marker, encode_mark
 
 if TYPE_CHECKING:
     from hashrange_node.node import Node
+    from hashrange_node.replica.group import Group
     from hashrange_node.replica.replica import Replica
 
 STAMPS_PER_S = 1000 << LOGICAL_BITS
@@ -89,8 +91,8 @@ class Participant:
         effects.mutations.append((marker_key, stored))
         if group.propose(effects, done):
             self.counts.local += 1
+            self._warm(group, situation.keys)
             group.writes_taken += len(actions)
-            group.heat.several([each.key for each in actions], self._node.monotonic())
 
     def _prepare(self, message: TransactPrepare, done: Done) -> None:
         replica = self._node.leader(message, done)
@@ -118,8 +120,8 @@ class Participant:
         effects.result = outcome
         if group.propose(effects, done):
             self.counts.prepared += 1
+            self._warm(group, situation.keys)
             group.writes_taken += len(actions)
-            group.heat.several([each.key for each in actions], self._node.monotonic())
             for lock in locks:
                 replica.locks.add(lock)
 
@@ -155,6 +157,13 @@ class Participant:
             else:
                 self.counts.cancelled += 1
 
+    def _warm(self, group: Group, keys: Sequence[bytes]) -> None:
+        """Let a sample of the transactions tell where the heat is."""
+        if group.heat.due:
+            group.heat.due -= 1
+        else:
+            group.heat.several(keys, self._node.monotonic())
+
     def _valid(self, marker: bytes) -> bool:
         """Whether a marker still stands for its transaction."""
         return records.stamp(marker) + MARKER_KEEP_S * STAMPS_PER_S >= self._node.stamps.now
@@ -173,7 +182,7 @@ class Participant:
             return
         group = replica.group
         group.reads_served += len(message.keys)
-        group.heat.several(message.keys, node.monotonic())
+        self._warm(group, message.keys)
         if replica.budget is not None:
             done = replica.budget.reading_several(replica.schema, done)
         if node.strong.leased(group):
@@ -207,8 +216,9 @@ def _admit(replica: Replica) -> None:
 
 def _situation(replica: Replica, keys: list[bytes]) -> evaluate.Situation:
     """What the items with these keys are like, under way or applied."""
-    newest, items = replica.newest, replica.items
-    group = replica.group
+    group, items = replica.group, replica.items
+    full_keys = [items + key for key in keys]
+    find = replica.newest if group.overlay else replica.engine.get
     if replica.locked:
         locks = [replica.locks.barring(key) for key in keys]
     else:
@@ -216,7 +226,8 @@ def _situation(replica: Replica, keys: list[bytes]) -> evaluate.Situation:
     return evaluate.Situation(
         replica.schema,
         replica.place,
-        [newest(items + key) for key in keys],
+        keys,
+        [find(key) for key in full_keys],
         locks,
         group.watermark,
         group.last_index + 1,
