@@ -81,15 +81,39 @@ def register_storage_metrics(server: StorageServer) -> None:
 def _register_transactions(server: StorageServer) -> None:
     telemetry, counts = server.telemetry, server.node.transactions.counts
     parts = (
-        ("prepared", "Parts of transactions that were prepared.", lambda: counts.prepared),
-        ("committed", "Prepared parts that were committed.", lambda: counts.committed),
-        ("cancelled", "Prepared parts that were cancelled.", lambda: counts.cancelled),
-        ("local", "Transactions of one partition, committed in one entry.", lambda: counts.local),
-        ("conflicts", "Requests for items that a transaction had locked.", lambda: counts.conflicts),
-        ("recovered", "Parts finished because their transaction had stalled.", lambda: counts.recovered),
+        (
+            "hashrange_transactions_prepared_total",
+            "Parts of transactions that were prepared.",
+            lambda: counts.prepared,
+        ),
+        (
+            "hashrange_transactions_committed_total",
+            "Prepared parts that were committed.",
+            lambda: counts.committed,
+        ),
+        (
+            "hashrange_transactions_cancelled_total",
+            "Prepared parts that were cancelled.",
+            lambda: counts.cancelled,
+        ),
+        (
+            "hashrange_transactions_local_total",
+            "Transactions of one partition, committed in one entry.",
+            lambda: counts.local,
+        ),
+        (
+            "hashrange_transactions_conflicts_total",
+            "Requests for items that a transaction had locked.",
+            lambda: counts.conflicts,
+        ),
+        (
+            "hashrange_transactions_recovered_total",
+            "Parts finished because their transaction had stalled.",
+            lambda: counts.recovered,
+        ),
     )
     for name, text, read in parts:
-        telemetry.counter(f"hashrange_transactions_{name}_total", text, read)
+        telemetry.counter(name, text, read)
     telemetry.gauge(
         "hashrange_transactions_locks_held",
         "Items locked by transactions.",
