@@ -402,3 +402,16 @@ def test_a_split_between_prepare_and_commit(bench: RouterBench) -> None:
     assert succeeded(write(bench, *items, ("Bbb", "y")))
     assert bench.counts(*items, ("Bbb", "y")) == [1, 1, 1]
     assert bench.locks() == 0
+
+
+def test_a_split_before_what_was_prepared_is_undone(bench: RouterBench) -> None:
+    items = bench.names_apart("Aaa")
+
+    def rule(step: str, number: int, message: Any) -> str | None:
+        if (step, number) == ("decide", 2):
+            bench.split("Aaa", learnt_after=1)
+        return "lost" if step == "decide" else None
+
+    bench.rule = rule
+    assert write(bench, *items, ("Bbb", "y")).status == 503
+    assert bench.locks() == 0, "nobody has to wait for recovery"

@@ -12,10 +12,11 @@ from hashrange_router.api.call import Each
 from hashrange_router.api.context import ANY_EPOCH, RouterContext
 from hashrange_router.transactions.grouping import placed
 
-COMMIT_ATTEMPTS: Final = 3
+ATTEMPTS: Final = 3
 """Each of them lasts as long as the transport is patient. What is left then is finished by the nodes themselves."""
 
 GONE: Final = "ResourceNotFoundException"
+MOVED: Final = "StaleRoute"
 
 
 def finish(
@@ -23,10 +24,11 @@ def finish(
 ) -> Generator[Any, Any, ApiError | None]:
     """Tell all participants; None once all have answered, or the error of one that could not be told.
 
-    A cancellation is tried once: locks that stay behind are released by recovery. `more` are messages to send along,
-    whose answers nobody needs.
+    A cancellation goes only after participants that a split has moved: other locks that stay behind are released by
+    recovery. `more` are messages to send along, whose answers nobody needs.
     """
-    for attempt in range(COMMIT_ATTEMPTS if commit else 1):
+    failed: ApiError | None = None
+    for attempt in range(ATTEMPTS):
         places = placed(context, parts)
         messages = Each(
             TransactFinish(partition, ANY_EPOCH, txid, commit, hashes) for _, partition, hashes in places
@@ -36,12 +38,13 @@ def finish(
         if not messages:
             return None
         answers = yield messages
-        failed: ApiError | None = None
+        failed = None
         parts = []
         for (table, _, hashes), answer in zip(places, answers, strict=False):
             if isinstance(answer, ApiError) and answer.type_name != GONE:
                 failed = answer
-                parts.append((table, hashes))
-        if failed is None:
-            return None
+                if commit or answer.type_name == MOVED:
+                    parts.append((table, hashes))
+        if not parts:
+            return failed
     return failed
