@@ -16,6 +16,9 @@ line is an ordinary command line; processes that a supervisor started like this 
 | local | when a transaction of one partition is committed |
 
 Its exit code is `EXIT_CODE`, by which it can be told from a crash.
+
+With the word `blind` in the place of the share and `all` in that of the names nobody dies, but the ledger takes any
+decision, whatever was decided before: the negative control.
 """
 
 from __future__ import annotations
@@ -118,6 +121,21 @@ def watch(deaths: Deaths) -> None:
     SettlingTransport.send = watched  # type: ignore[method-assign]
 
 
+def decide_blindly() -> None:
+    """A decision is written over the one that stands."""
+    from hashrange_node.replica import evaluate
+
+    from tests.sim.transactions import steps
+
+    match = evaluate._match
+
+    def blind(write: Any, old: Any, current: bytes | None) -> None:
+        if steps.step_of(write) != steps.DECIDE:
+            match(write, old, current)
+
+    evaluate._match = blind
+
+
 def name_of(arguments: list[str]) -> str:
     """The name of the process that a command line of the supervisor starts: that of its directory."""
     if "--config" not in arguments[:-1]:
@@ -128,7 +146,9 @@ def name_of(arguments: list[str]) -> str:
 def main(arguments: list[str]) -> None:
     """Break something, then be `hashrange`."""
     share, names, *rest = arguments
-    if rest[:1] == ["router"] and name_of(rest) in names.split(","):
+    if share == "blind":
+        decide_blindly()
+    elif rest[:1] == ["router"] and name_of(rest) in names.split(","):
         watch(Deaths(float(share), random.Random()))
     # A supervisor starts its children with the command that it was itself started with, up to these arguments.
     sys.argv[1:] = rest

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import pytest
 
+from tests.cluster.campaign.coordinators import play_deaths, play_frozen
 from tests.cluster.transactions.faults import cut_zone, kill_leader, kill_router, split
 from tests.cluster.transactions.run import Options, run
 
@@ -28,3 +29,16 @@ def test_reads_that_are_no_transactions_are_found_out() -> None:
     sums = [complaint for complaint in verdict.wrong if "add up to" in complaint]
     cycles = [complaint for complaint in verdict.wrong if "-rw" in complaint]
     assert sums and cycles, verdict.text()
+
+
+def test_transactions_of_routers_that_die_at_any_step_are_finished_by_others() -> None:
+    verdict = play_deaths(7, 25.0)
+    assert verdict.wrong == [], verdict.text()
+    assert verdict.transactions >= 200
+
+
+def test_a_ledger_that_takes_any_decision_is_found_out() -> None:
+    """Negative control: routers wake up when their transactions were given up, and decide all the same."""
+    verdict = play_frozen(2, 40.0, broken=True, compare_replicas=False)
+    signs = ("list shows", "add up to", "missing from a list", "-rw", "-wr", "-ww")
+    assert any(sign in complaint for complaint in verdict.wrong for sign in signs), verdict.text()

@@ -18,5 +18,6 @@ everything is healed, and then must hold:
 
 Modules: `scene` (a cluster, its load, and what all faults need), `processes` (kills and pauses), `network` (cuts),
 `disks` (slow, failing and full disks), `damage` (changed bytes and lost disks), `reshaping` (splits and moves
-meanwhile), `replicas` (comparing them), `aimed` (strong reads sent to one node on purpose), `controls`.
+meanwhile), `coordinators` (routers that die in the middle of transactions), `replicas` (comparing them), `aimed`
+(strong reads sent to one node on purpose), `controls`.
 """

@@ -12,11 +12,12 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from tests.cluster.campaign import damage, disks, network, processes, reshaping
+from tests.cluster.campaign import coordinators, damage, disks, network, processes, reshaping
 from tests.cluster.campaign.disks import NotPossibleError, SmallDisks
 from tests.cluster.campaign.replicas import compare
 from tests.cluster.campaign.scene import Scene
 from tests.cluster.local_cluster import HASHRANGE, LocalCluster
+from tests.cluster.transactions.run import Verdict
 from tests.cluster.workloads.load import CREATE, TABLE, Load
 from tests.cluster.zones import Zones, ZonesUnavailableError
 
@@ -32,7 +33,8 @@ Say = Callable[[str], None]
 class Fault:
     """One fault of the campaign. `nodes` is the size of its cluster; `small_disks`: data on small file systems.
 
-    `zoned`: its zones are network namespaces.
+    `zoned`: its zones are network namespaces. `player(seed, seconds, say=...)` runs it in a way of its own, on
+    the load of transactions.
     """
 
     name: str
@@ -41,11 +43,18 @@ class Fault:
     routers: int = 1
     small_disks: bool = False
     zoned: bool = False
+    player: Callable[..., Verdict] | None = None
 
     @property
     def what(self) -> str:
         """One line about it."""
-        return (self.schedule.__doc__ or "").strip().splitlines()[0].partition(": ")[2]
+        described = self.player or self.schedule
+        return (described.__doc__ or "").strip().splitlines()[0].partition(": ")[2]
+
+
+def _transactions(scene: Scene) -> None:
+    """Has a load, and a player, of its own."""
+    raise AssertionError("played on the load of transactions")
 
 
 def _full_disks(scene: Scene) -> None:
@@ -73,6 +82,8 @@ FAULTS = {
         Fault("F15", damage.flip_two),
         Fault("F16", damage.lost_disk),
         Fault("F17", reshaping.reshape_under_faults, nodes=6),
+        Fault("F18", _transactions, player=coordinators.play_deaths),
+        Fault("F18Z", _transactions, player=coordinators.play_frozen),
     )
 }
 
@@ -113,6 +124,11 @@ class Options:
 def play(fault: Fault, seed: int, options: Options) -> Outcome:
     """Run one fault on a cluster of its own."""
     outcome = Outcome(fault.name, seed)
+    if fault.player is not None:
+        verdict = fault.player(seed, 30.0 if options.short else 300.0, say=options.say)
+        outcome.wrong, outcome.seconds = verdict.wrong, verdict.seconds
+        outcome.notes = verdict.text().splitlines()
+        return outcome
     directory = Path(tempfile.mkdtemp(prefix=f"hashrange-{fault.name.lower()}-"))
     began = time.monotonic()
 

@@ -30,8 +30,8 @@ class Options:
     """How a run is done. It ends after `seconds`, or `transactions` that were carried out on lists.
 
     `faults` come one after the other, `pause_s` apart, over and over. `program` replaces `hashrange` (see
-    `LocalCluster`); `prepare` is called once the cluster is up and the load runs. `keep` leaves the directory of a
-    failed run in place.
+    `LocalCluster`); `prepare` is called once the cluster is up and the load runs, `stopped` when the load has ended.
+    `keep` leaves the directory of a failed run in place.
     """
 
     seconds: float = 60.0
@@ -50,6 +50,7 @@ class Options:
     torn: bool = False
     """A control: clients read item by item where they should read in a transaction."""
     prepare: Callable[[Stage], None] = lambda stage: None
+    stopped: Callable[[Stage], None] = lambda stage: None
     compare_replicas: bool = True
     keep: bool = True
     say: Callable[[str], None] = print
@@ -142,6 +143,7 @@ def _play(cluster: LocalCluster, options: Options, verdict: Verdict, say: Callab
         _let_it_run(stage, options, verdict)
     finally:
         load.stop()
+    options.stopped(stage)
     _settle(stage, verdict)
     _judge(stage, verdict)
     verdict.wrong.extend(cluster.crashes())
