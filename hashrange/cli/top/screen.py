@@ -124,7 +124,7 @@ def _totals(view: View, history: Sequence[float], width: int) -> list[Text]:
                 f"{figures.rate_or_zero(total.conflicts)}/s",
                 "yellow" if total.conflicts else "dim",
             ),
-            ("other errors", f"{figures.rate_or_zero(others)}/s", "yellow" if others else "dim"),
+            ("errors", f"{figures.rate_or_zero(others)}/s", "yellow" if others else "dim"),
             ("transactions", f"{figures.rate_or_zero(done)}/s", "" if done else "dim"),
         ]
     )
