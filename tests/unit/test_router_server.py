@@ -18,6 +18,7 @@ from hashrange.routing import view as views
 from hashrange.runtime.cluster_config import RouterConfig
 from hashrange.runtime.rpc import Identity, Peer, RpcServer
 from hashrange.wire import messages as wire
+from hashrange.wire.capacity import CapacityReport
 from hashrange.wire.cluster import CONTROL, CatalogueUpdate, WatchCatalogue
 from hashrange.wire.codec import Codec
 from hashrange.wire.faults import Unreachable
@@ -60,6 +61,8 @@ class Cluster:
         self.watchers: list[Peer] = []
         self.unheard: list[int] = []
         """Partitions that the control plane names, and of which no catalogue tells yet."""
+        self.consumed: dict[str, int] = {}
+        """Half units read, as the router reported them."""
 
     async def start(self, node: int) -> None:
         handler = Node(self, node)
@@ -87,6 +90,10 @@ class Cluster:
     def override(self, node: int, message: Any) -> Any:
         if isinstance(message, wire.ReadItem) and self.model.leaders.get(message.partition) == node:
             return records.pack(b'{"k":{"S":"a"}}', 2, 0, 0)
+        if isinstance(message, CapacityReport) and node == 3:
+            for need in message.needs:
+                self.consumed[need.table] = self.consumed.get(need.table, 0) + need.read_used
+            return {"grants": [], "valid_ms": 2_500, "period_ms": 100}
         if isinstance(message, wire.ChangeTable) and node == 3:
             assert message.document is not None
             (partition,) = message.partition_ids
@@ -191,6 +198,10 @@ async def running(router: RouterServer, cluster: Cluster) -> None:
     assert router.identity.cluster == "c1"
     assert await api("GetItem", get) == (200, {"Item": {"k": {"S": "a"}}})
 
+    async def reported() -> bool:
+        return cluster.consumed == {"Music": 2}
+
+    await eventually(reported)
     status, _ = await api(
         "CreateTable",
         {

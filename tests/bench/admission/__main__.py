@@ -1,6 +1,6 @@
-"""python -m tests.bench.admission [accuracy] [burst] [on-demand] [scaling] [--pictures DIR]
+"""python -m tests.bench.admission [accuracy] [new-vendor] [burst] [on-demand] [scaling] [--pictures DIR]
 
-Needs the `bench` extra (matplotlib) and takes some seven minutes for everything; the servers are its own and listen
+Needs the `bench` extra (matplotlib) and takes some ten minutes for everything; the servers are its own and listen
 on this machine only. Prints tables and writes one PNG for each scene.
 """
 
@@ -11,9 +11,9 @@ from pathlib import Path
 
 from tests.bench.admission import scenes
 from tests.bench.admission.pictures import draw_accuracy, draw_series
-from tests.bench.admission.scenes import Series
+from tests.bench.admission.scenes import Accuracy, Series
 
-SCENES = ("accuracy", "burst", "on-demand", "scaling")
+SCENES = ("accuracy", "new-vendor", "burst", "on-demand", "scaling")
 
 
 def _show(series: Series, path: Path) -> None:
@@ -27,6 +27,12 @@ def _show(series: Series, path: Path) -> None:
         print(f"limit: {series.limit:g}")
 
 
+def _show_accuracy(found: Accuracy, path: Path) -> None:
+    draw_accuracy(found, path)
+    print(*found.rows(), sep="\n")
+    print(f"admitted against provisioned: {found.error:+.2%}\n")
+
+
 def main() -> None:
     """Run the scenes named, or all."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -37,10 +43,9 @@ def main() -> None:
     pictures: Path = arguments.pictures
     pictures.mkdir(parents=True, exist_ok=True)
     if "accuracy" in wanted:
-        found = scenes.accuracy()
-        draw_accuracy(found, pictures / "admission-accuracy.png")
-        print(*found.rows(), sep="\n")
-        print(f"admitted against provisioned: {found.error:+.2%}")
+        _show_accuracy(scenes.accuracy(), pictures / "admission-accuracy.png")
+    if "new-vendor" in wanted:
+        _show_accuracy(scenes.new_vendor(), pictures / "admission-new-vendor.png")
     if "burst" in wanted:
         _show(scenes.burst(), pictures / "admission-burst.png")
     if "on-demand" in wanted:

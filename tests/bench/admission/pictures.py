@@ -58,4 +58,6 @@ def draw_accuracy(accuracy: Accuracy, path: Path) -> None:
     )
     axes.axhline(accuracy.units, color=RED, linewidth=1.2, label="provisioned")
     axes.axvline(accuracy.rest_s, color=GREY, linewidth=1, linestyle=":")
+    if accuracy.killed_s is not None:
+        axes.axvline(accuracy.killed_s, color="black", linewidth=1, linestyle="--", label="vendor killed")
     _save(figure, axes, path)

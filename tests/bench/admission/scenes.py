@@ -1,6 +1,7 @@
 """What is measured. Each scene returns figures; times are seconds since its load began.
 
     accuracy     three routers, five times as much wanted as there is, unevenly: what is admitted, by whom
+    new_vendor   the same, and the leader of the control plane is killed meanwhile
     burst        a table of 5 WCU that rested for a minute: the burst, then the throttle
     on_demand    a table on demand that doubles once in a window, and one with a maximum of its own
     scaling      a provisioned table whose capacity auto scaling raises and lowers
@@ -23,9 +24,11 @@ from typing import Any
 import boto3
 from botocore.config import Config
 
+from hashrange.wire.cluster import CONTROL
 from tests.bench.admission import load
 from tests.bench.admission.load import Tally, Writer
 from tests.bench.admission.servers import connect, embedded, say, throttling_cluster
+from tests.cluster.local_cluster import LocalCluster
 
 
 @dataclass
@@ -49,6 +52,8 @@ class Accuracy:
     per_router: dict[str, list[int]]
     wanted: dict[str, float]
     rest_s: int
+    killed_s: float | None = None
+    """When the vendor was killed."""
 
     @property
     def admitted(self) -> int:
@@ -85,37 +90,69 @@ def client(endpoint: str, service: str) -> Any:
     )
 
 
-def accuracy(units: int = 100, seconds: int = 60) -> Accuracy:
+FACTORS = {"router-1": 3.5, "router-2": 1.25, "router-3": 0.25}
+"""What is wanted at each router, as a multiple of the whole table's rate."""
+
+
+def accuracy(units: int = 100, seconds: int = 60, rest_s: int = 15) -> Accuracy:
     """Overload a provisioned table by three routers, of which one has most of the traffic."""
-    factors = {"router-1": 3.5, "router-2": 1.25, "router-3": 0.25}
-    rest_s = 15
+    with _three_routers() as cluster:
+        cluster.create_table(load.table("bench", **load.provisioned(units)))
+        say(f"accuracy: {units} WCU, three routers, {rest_s} + {seconds} s")
+        # What was saved up while the table rested is spent in the first seconds, which do not count.
+        return _overload(cluster, "bench", units, rest_s, seconds)
+
+
+def new_vendor(units: int = 100, seconds: int = 60, rest_s: int = 15) -> Accuracy:
+    """The same, and in the middle of the time that counts the vendor is killed, with its node."""
+    with _three_routers() as cluster:
+        vendor = cluster.leader_of(CONTROL)
+        table = _table_led_elsewhere(cluster, vendor, units)
+        say(f"new vendor: {units} WCU, three routers, {rest_s} + {seconds} s, node-{vendor} is killed")
+        kill = threading.Timer(rest_s + seconds / 2, cluster.kill, [f"node-{vendor}"])
+        kill.start()
+        found = _overload(cluster, table, units, rest_s, seconds)
+        found.killed_s = rest_s + seconds / 2
+        return found
+
+
+@contextmanager
+def _three_routers() -> Iterator[LocalCluster]:
     with (
         tempfile.TemporaryDirectory() as directory,
         throttling_cluster(Path(directory) / "cluster", nodes=3, routers=3) as cluster,
     ):
-        cluster.create_table(load.table("bench", **load.provisioned(units)))
+        yield cluster
 
-        def writers_of(name: str) -> list[Writer]:
-            pace = units * factors[name] / 2
-            return [
-                Writer(cluster.endpoint, "bench", lambda second: pace, f"{name}-{place}") for place in (1, 2)
-            ]
 
-        writers = {name: writers_of(name) for name in factors}
-        say(f"accuracy: {units} WCU, three routers, {rest_s} + {seconds} s")
+def _table_led_elsewhere(cluster: LocalCluster, node: int, units: int) -> str:
+    """A table that the loss of a node does not hold up."""
+    for number in range(20):
+        name = f"bench-{number}"
+        cluster.create_table(load.table(name, **load.provisioned(units)))
+        if all(partition["leader"] != node for partition in cluster.partitions(name)):
+            return name
+    raise RuntimeError("one node leads everything")
 
-        async def overload() -> None:
-            await connect(cluster, writers)
-            # What was saved up while the table rested is spent in the first seconds, which do not count.
-            await load.run([each for several in writers.values() for each in several], rest_s + seconds)
 
-        asyncio.run(overload())
+def _overload(cluster: LocalCluster, table: str, units: int, rest_s: int, seconds: int) -> Accuracy:
+    def writers_of(name: str) -> list[Writer]:
+        pace = units * FACTORS[name] / 2
+        return [Writer(cluster.endpoint, table, lambda second: pace, f"{name}-{place}") for place in (1, 2)]
+
+    writers = {name: writers_of(name) for name in FACTORS}
+
+    async def overload() -> None:
+        await connect(cluster, writers)
+        await load.run([each for several in writers.values() for each in several], rest_s + seconds)
+
+    asyncio.run(overload())
     tallies = {name: load.together(several) for name, several in writers.items()}
     return Accuracy(
         units,
         rest_s + seconds,
         {name: tally.rates(rest_s + seconds) for name, tally in tallies.items()},
-        {name: units * factor for name, factor in factors.items()},
+        {name: units * factor for name, factor in FACTORS.items()},
         rest_s,
     )
 
