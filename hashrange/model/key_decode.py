@@ -22,7 +22,9 @@ def decode_key(codec: KeyCodec, key: bytes, hash_only: bool = False) -> Item:
     found: Item = {}
     offset = HASH_SIZE
     parts = codec.hash_parts if hash_only else codec.own_parts
-    last = codec.own_parts[-1] if codec.suffix is None else None
+    # What ends a key is stored as it is; several hash parts are terminated each.
+    ends = codec.suffix is None and bool(codec.range_parts or len(codec.hash_parts) == 1)
+    last = codec.own_parts[-1] if ends else None
     for part in parts:
         if offset >= len(key):
             break

@@ -23,8 +23,8 @@ from hashrange.runtime.config import ServeConfig
 from hashrange.runtime.settings import flag_of, load
 from hashrange.runtime.startup import StartupError
 
-COMMANDS = ("serve", "cluster", "node", "router", "api", "bench", "reset", "repair", "version")
-NOT_BUILT = ("regions", "dax", "triggers", "functions", "top")
+COMMANDS = ("serve", "cluster", "node", "router", "api", "bench", "top", "reset", "repair", "version")
+NOT_BUILT = ("regions", "dax", "triggers", "functions")
 
 runner = CliRunner(env={"COLUMNS": "200", "NO_COLOR": "1", "TERM": "dumb"})
 
