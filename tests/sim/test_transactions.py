@@ -31,3 +31,10 @@ def test_a_rule_of_transactions_taken_out_is_missed(name: str) -> None:
             except AssertionError:
                 return
     pytest.fail(f"{SABOTAGE_SEEDS} seeds did not notice: {name}")
+
+
+def test_a_seed_gives_the_same_transactions_twice() -> None:
+    runs = [TransactSimulation(3, transactions_plan(3)) for _ in range(2)]
+    assert runs[0].run() == runs[1].run()
+    first, second = ([each.text() for each in run.records.all] for run in runs)
+    assert first == second

@@ -26,6 +26,8 @@ FAULTS: dict[str, tuple[str, ...]] = {
     "ledger does not compare": ("router_pause", "coordinator", "late"),
     "reads ignore locks": ("slow_link", "late", "coordinator", "router_cut"),
     "anybody finishes": ("late", "coordinator", "slow_link"),
+    "no markers": ("late", "late", "split"),
+    "locks bar nobody": ("slow_link", "coordinator"),
 }
 
 
@@ -59,6 +61,8 @@ PATCHES: dict[str, Callable[[], Any]] = {
     "ledger does not compare": lambda: patch.object(writes, "_match", _decides_blindly),
     "reads ignore locks": lambda: patch.object(participant, "_versions", _ignores_locks),
     "anybody finishes": lambda: patch.object(LockTable, "of", _everybodys),
+    "no markers": lambda: patch.object(participant.Participant, "_valid", lambda participant, marker: False),
+    "locks bar nobody": lambda: patch.object(LockTable, "barring", lambda table, key: None),
 }
 
 
