@@ -60,7 +60,7 @@ class Intent:
 
 
 def table_requests(indexed: bool = False) -> list[dict[str, Any]]:
-    """What creates the tables; `indexed`: the first has a global index of tokens and accounts by their number."""
+    """What creates the tables; `indexed`: with indexes of tokens and accounts, one global, one local."""
     requests: list[dict[str, Any]] = [
         {
             "TableName": name,
@@ -70,7 +70,20 @@ def table_requests(indexed: bool = False) -> list[dict[str, Any]]:
         }
         for name in TABLES
     ]
+    requests[1]["KeySchema"].append({"AttributeName": "sk", "KeyType": "RANGE"})
+    requests[1]["AttributeDefinitions"].append({"AttributeName": "sk", "AttributeType": "S"})
     if indexed:
+        requests[1]["AttributeDefinitions"].append({"AttributeName": "v", "AttributeType": "N"})
+        requests[1]["LocalSecondaryIndexes"] = [
+            {
+                "IndexName": INDEX,
+                "KeySchema": [
+                    {"AttributeName": "pk", "KeyType": "HASH"},
+                    {"AttributeName": "v", "KeyType": "RANGE"},
+                ],
+                "Projection": {"ProjectionType": "ALL"},
+            }
+        ]
         requests[0]["AttributeDefinitions"].append({"AttributeName": "v", "AttributeType": "N"})
         requests[0]["GlobalSecondaryIndexes"] = [
             {
@@ -92,7 +105,7 @@ def opening() -> Intent:
         {
             "Put": {
                 "TableName": table,
-                "Item": {"pk": {"S": name}, "v": {"N": str(OPENING)}},
+                "Item": {**_key_of((table, name)), "v": {"N": str(OPENING)}},
                 "ConditionExpression": "attribute_not_exists(pk)",
             }
         }
@@ -252,9 +265,14 @@ class Intents:
         return _transact_get([step.key for step in steps], steps)
 
 
-def _item(key: Key) -> dict[str, Any]:
+def _key_of(key: Key) -> dict[str, Any]:
     table, name = key
-    return {"TableName": table, "Key": {"pk": {"S": name}}}
+    attributes = {"pk": {"S": name}}
+    return attributes if table == TABLES[0] else {**attributes, "sk": {"S": "only"}}
+
+
+def _item(key: Key) -> dict[str, Any]:
+    return {"TableName": key[0], "Key": _key_of(key)}
 
 
 def _transact_get(keys: list[Key], steps: list[Step]) -> Intent:
@@ -272,11 +290,10 @@ def append_request(key: Key, value: int) -> dict[str, Any]:
 
 def token_request(step: Step) -> dict[str, Any]:
     """The members of a Put or Delete of a token."""
-    table, name = step.key
     if step.kind == PUT_TOKEN:
         return {
-            "TableName": table,
-            "Item": {"pk": {"S": name}, "v": {"N": str(step.value)}},
+            "TableName": step.key[0],
+            "Item": {**_key_of(step.key), "v": {"N": str(step.value)}},
             "ConditionExpression": "attribute_not_exists(pk)",
         }
     return {

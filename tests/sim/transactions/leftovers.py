@@ -43,11 +43,7 @@ def committed(cluster: WholeCluster) -> list[dict[str, Any]]:
         replica = node.replicas.get(group.id)
         if replica is None or replica.schema.name != LEDGER_TABLE:
             continue
-        place = group.place
-        for _, value in node.engine.scan(
-            *keyspace.hashes_of(place.store, keyspace.ITEMS, place.lo, place.hi)
-        ):
-            row = orjson.loads(records.item_json(value))
+        for row in _stored(node, group, keyspace.ITEMS):
             if row["id"]["S"].startswith("x#") and committed_in(row) and "participants" in row:
                 found.append(row)
     return found
@@ -59,13 +55,20 @@ def index_differs(cluster: WholeCluster) -> list[str]:
     entries: dict[str, dict[str, Any]] = {}
     for node, group in _leaders(cluster):
         replica = node.replicas.get(group.id)
-        if replica is None or not replica.schema.gsis:
+        if replica is None or not (replica.schema.gsis or replica.schema.lsis):
             continue
-        place = group.place
-        bounds = keyspace.hashes_of(place.store, keyspace.ITEMS, place.lo, place.hi)
-        for _, value in node.engine.scan(*bounds):
-            item = orjson.loads(records.item_json(value))
+        found = items if replica.index_name is None else entries
+        for item in _stored(node, group, keyspace.ITEMS):
             if "v" in item:
-                (items if replica.index_name is None else entries)[item["pk"]["S"]] = item
+                found[item["pk"]["S"]] = item
+        if replica.schema.lsis:
+            entries.update((entry["pk"]["S"], entry) for entry in _stored(node, group, 1))
     names = [name for name in sorted({*items, *entries}) if items.get(name) != entries.get(name)]
     return [f"{name}: item {items.get(name)}, in the index {entries.get(name)}" for name in names]
+
+
+def _stored(node: Any, group: Any, space: int) -> list[dict[str, Any]]:
+    """The items or entries in a space of a partition."""
+    place = group.place
+    bounds = keyspace.hashes_of(place.store, space, place.lo, place.hi)
+    return [orjson.loads(records.item_json(value)) for _, value in node.engine.scan(*bounds)]
