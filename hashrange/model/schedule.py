@@ -22,10 +22,13 @@ from zoneinfo import ZoneInfo
 _AT = re.compile(r"at\((\d{4})-(\d{1,2})-(\d{1,2})T(\d{1,2}):(\d{1,2})(?::(\d{1,2}))?\)")
 _RATE = re.compile(r"rate\((\d+) (minute|minutes|hour|hours|day|days)\)")
 _CRON = re.compile(r"cron\((.*)\)")
+_YEAR_S = 366 * 86_400
 _UNIT_S = {"minute": 60, "hour": 3_600, "day": 86_400}
 _MONTHS = {name.upper(): number for number, name in enumerate(calendar.month_abbr) if name}
 _DAYS = {"SUN": 1, "MON": 2, "TUE": 3, "WED": 4, "THU": 5, "FRI": 6, "SAT": 7}
 _YEARS = range(1970, 2200)
+_RATE_MAX_S = 1_000 * 365 * 86_400
+"""A rate that is longer is refused: with it times could not be reckoned."""
 
 DayRule = Callable[[date], bool]
 
@@ -80,8 +83,10 @@ class Cron:
 
     def after(self, moment: float) -> float | None:
         """See `Schedule`."""
-        day = datetime.fromtimestamp(moment, self.zone).date()
         last_year = max(self.years)
+        if moment >= _YEAR_S * (last_year + 2 - 1970):
+            return None  # before it is made a date: there are none after 9999
+        day = datetime.fromtimestamp(moment, self.zone).date()
         while day.year <= last_year:
             if day.year not in self.years:
                 day = date(day.year + 1, 1, 1)
@@ -112,7 +117,10 @@ def parse(text: str, timezone: str | None = None, start: float = 0.0) -> Schedul
         count, unit = int(found[1]), found[2]
         if count < 1 or (count == 1) == unit.endswith("s"):
             raise ScheduleError(f"{text}: a rate is a positive number and a unit, in the singular after 1")
-        return Rate(count * _UNIT_S[unit.removesuffix("s")], start)
+        interval_s = count * _UNIT_S[unit.removesuffix("s")]
+        if interval_s > _RATE_MAX_S:
+            raise ScheduleError(f"rate: an interval is at most {_RATE_MAX_S // 86_400} days")
+        return Rate(interval_s, start)
     if found := _CRON.fullmatch(text):
         return _cron(found[1].split(), zone)
     raise ScheduleError("a schedule is at(yyyy-mm-ddThh:mm:ss), rate(value unit) or cron(six fields)")

@@ -42,6 +42,15 @@ def test_a_rate_counts_from_its_start() -> None:
     ]
 
 
+def test_no_time_is_too_far_away() -> None:
+    last = 253_402_300_799.0  # the end of 9999, which is the next year in zones east of Greenwich
+    assert parse("cron(0 0 * * ? *)", "Pacific/Kiritimati").after(last) is None
+    assert parse("cron(0 0 * * ? 1970)", "America/New_York").after(0.0) == 18_000.0
+    with pytest.raises(ScheduleError, match="at most 365000 days"):
+        parse(f"rate({'9' * 400} days)")
+    assert parse("rate(365000 days)").after(last) == 365_000 * 86_400 * 9.0
+
+
 @pytest.mark.parametrize(
     ("cron", "zone", "after", "expected"),
     [
