@@ -334,3 +334,21 @@ def test_faults_for_all_other_tables() -> None:
     error = refused(faults.read, schema, None)
     assert error is not None
     assert error.type_name == "ThrottlingException"
+
+
+def test_a_late_request_of_a_deleted_table_leaves_the_new_one_of_its_name_alone() -> None:
+    router = Router(document())
+    late = router.table
+    router.change(None)
+    router.admission.charge_write(late, 2, None)
+    assert router.admission.resources() == []
+    other = document()
+    other["TableId"] = "id-2"
+    router.change(other)
+    assert router.writes() == 5
+    router.clock.advance(100)
+    router.admission.read(late, None)
+    router.admission.charge_write(late, 2_000, None)
+    assert router.writes() == 500
+    router.admission.charge_write(late, 2, None)
+    assert router.writes() == 0

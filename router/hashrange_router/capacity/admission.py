@@ -136,12 +136,13 @@ class Meter:
         if before is not None and same and before.schema.generation > table.generation:
             return before  # a request that began before the change
         state = TableState(table)
+        document = self._documents(table.name)
+        if document is None or document["TableId"] != table.table_id:
+            return state  # a request for a table that is gone: not to be taken for another of its name
         if before is not None and same:
             state.adopt(before)
-        document = self._documents(table.name)
-        if document is not None and document["TableId"] == table.table_id:
-            changed = before is not None and same and before.provisioned != state.provisioned
-            self._fit(state, document, changed)
+        changed = before is not None and same and before.provisioned != state.provisioned
+        self._fit(state, document, changed)
         self._states[table.name] = state
         return state
 
