@@ -154,19 +154,35 @@ def test_what_lies_elsewhere_is_not_granted_twice() -> None:
     assert total <= 200 * 100
 
 
-def test_debts_are_not_made_deeper_and_not_paid_by_others() -> None:
-    made = vendor(now=-1.0)
-    grant(made, LATER, "a", left=0)
-    after = grant(made, LATER, "b", used=5_000, left=-70)
-    assert after["write"] >= 0
-    assert after["write_rate"] < 50.0, "more was used than there was: everybody slows down"
-
-
-def test_deep_debts_are_let_off() -> None:
+def test_debts_of_a_time_that_is_not_known_are_let_off() -> None:
     pool = Pool(100.0, 300.0, FORGET_S, 0.0)
-    pool.report("a", 1_000_000, 0, 0, 1.0, False)
+    pool.report("a", 1_000_000, 0, 0, 1.0, adopt=False, first=True)
     pool.settle(20.0)
     assert pool.balance > 0
+
+
+def test_large_requests_are_paid_for_in_full() -> None:
+    pool = Pool(10.0, 300.0, FORGET_S, 0.0)
+    left = now = used = 0
+    while now < 1_000:
+        now += 5  # it was silent for so long that it is not known any more
+        taken = 800 if left > 0 else 0
+        used += taken
+        amount, rate = pool.report("a", taken, left - taken, 2, now, adopt=False)
+        left += round(amount - taken + rate * 5)
+    assert 9_000 <= used <= 10 * 1_000 + 800
+
+
+def test_a_debt_is_everybodys() -> None:
+    pool = Pool(10.0, 300.0, FORGET_S, 0.0)
+    for router in ("a", "b"):
+        pool.report(router, 0, 5, 5, 1.0, adopt=False)
+    pool.report("a", 810, -805, 5, 1.0, adopt=False)
+    assert pool.balance == -800
+    taken, _ = pool.report("b", 0, 5, 5, 1.0, adopt=False)
+    given, _ = pool.report("a", 0, -805, 5, 1.0, adopt=False)
+    assert -805 + given + 5 + taken == pytest.approx(-800, abs=2)
+    assert 5 + taken < -10, "else the clients of the one router wait while those of the other go on"
 
 
 # ---- repeated and lost reports

@@ -32,8 +32,9 @@ SETTLE_S = 5.0
 SLOWEST = 0.5
 """Least part of its share that a router is left with while that goes on."""
 
-DEBT_MAX_S = 10.0
-"""Debts beyond so many seconds of the rate are let off: nothing stands still for longer."""
+HEARSAY_MAX_S = 10.0
+"""What a router tells of first makes a debt of no more than so many seconds of the rate: part of it may have flowed in
+before this pool began."""
 
 HELD_S = 1.0
 """A router's bucket takes in no more than so many seconds of its rate (`hashrange.wire.capacity`)."""
@@ -89,13 +90,21 @@ class Pool:
         return len(self._holders)
 
     def report(
-        self, router: str, used: float, left: float, refused: float, now: float, adopt: bool
+        self,
+        router: str,
+        used: float,
+        left: float,
+        refused: float,
+        now: float,
+        adopt: bool,
+        first: bool = False,
     ) -> tuple[int, float]:
         """Take a report and answer with (amount, rate): what the router gets at once, or gives back, and from now on.
 
         `adopt`: this vendor is new, and what an unknown router has left was given to it by the one before. It is
         taken over as it is, and what was used counts no further than what has flowed in here: neither is there a
-        burst out of nothing nor a debt for what the vendor before had accounted for.
+        burst out of nothing nor a debt for what the vendor before had accounted for. `first`: this vendor hears of
+        the router for the first time.
         """
         self.settle(now)
         holders = self._holders
@@ -107,6 +116,8 @@ class Pool:
             holder = holders[router] = _Holder(left, 0.0, used + refused, now)
             if adopt:
                 self.balance = max(self.balance - others - used, 0.0) + others + left
+            elif first:
+                self.balance = max(self.balance - used, min(self.balance, -self.rate * HEARSAY_MAX_S))
             else:
                 self.balance -= used
         else:
@@ -114,7 +125,6 @@ class Pool:
             weight = 1 - exp(-elapsed / DEMAND_S)
             holder.demand += weight * ((used + refused) / elapsed - holder.demand)
             self.balance -= used
-        self.balance = max(self.balance, -self.rate * DEBT_MAX_S)
         return self._grant(holder, left, others, now)
 
     def _grant(self, holder: _Holder, left: float, others: float, now: float) -> tuple[int, float]:
@@ -123,9 +133,10 @@ class Pool:
         demand = sum(each.demand for each in holders.values())
         wanted = holder.demand / demand if demand else 1 / count
         share = EVEN_SHARE / count + (1 - EVEN_SHARE) * wanted
-        # No more than is not held elsewhere, and what lies elsewhere is not waited for; a debt is made no deeper.
-        goal = share * max(self.balance, 0.0) * (1.0 if count == 1 else DEALT)
-        amount = floor(max(min(self.balance - others, goal), min(left, 0.0)) - left)
+        # No more than is not held elsewhere, and what lies elsewhere is not waited for. A debt is everybody's: were it
+        # left to the router that made it, with its share of the rate, its clients would wait while others go on.
+        goal = share * self.balance * (1.0 if count == 1 or self.balance < 0 else DEALT)
+        amount = floor(max(min(self.balance - others, goal), min(left, goal, 0.0)) - left)
         holder.left, holder.at = left + amount, now
         free = self.balance - others - holder.left
         pace = 1.0
