@@ -53,7 +53,7 @@ class Groups:
         self.snapshots: Snapshots | None = None
         self.lost: dict[int, str] = {}
         self.control = Group(Place.only(CONTROL), node.driver)
-        self.budget = LogBudget(node.settings.retention_bytes)
+        self.budget = LogBudget(node.settings.log_memory_bytes)
         self.stopped = False
         self._ticking = False
         self._silent: set[int] = set()

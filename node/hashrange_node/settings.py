@@ -28,7 +28,8 @@ class ReplicationSettings:
     tick_ms: length of a Raft tick. quiet_ticks: a group without work for so long goes idle. park_s: for how long a
     message waits for a leader that is about to serve. slow_sync_s: a sync that takes longer makes the node hand
     its leaderships over; stuck_sync_s: one that takes longer ends the process. retention_bytes: log kept for
-    followers that are behind. snapshot_bytes_per_s: of the state sent to replicas that need it, per node.
+    followers that are behind; log_memory_bytes: what of it is kept in memory, over all groups.
+    snapshot_bytes_per_s: of the state sent to replicas that need it, per node.
     """
 
     raft: Settings = field(default_factory=default_raft)
@@ -38,6 +39,7 @@ class ReplicationSettings:
     slow_sync_s: float = 1.0
     stuck_sync_s: float = 10.0
     retention_bytes: int = 256 << 20
+    log_memory_bytes: int = 64 << 20
     snapshot_bytes_per_s: int = 32 << 20
     scrub_interval_s: float = 600.0
 

@@ -57,6 +57,7 @@ class Options:
         self.settings = ReplicationSettings(
             raft=raft or default_raft(),
             retention_bytes=retention_bytes,
+            log_memory_bytes=retention_bytes,
             scrub_interval_s=scrub_interval_s,
         )
         self.weather = weather or Weather()

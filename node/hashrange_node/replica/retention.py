@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from hashrange_node.raft.messages import Entry
 from hashrange_node.replica.effects import Mutation
-from hashrange_node.replica.group import Group
+from hashrange_node.replica.group import Group, Proposal
 from hashrange_node.replica.log_use import LogUse
 from hashrange_node.storage import keyspace
 from hashrange_node.storage.engine import EngineBusy
@@ -57,6 +57,10 @@ class Retention:
             known = sum(1 for start in starts if start < 0)
             if -1 in starts[known:] or (known and entries[known - 1].index > storage.last_index()):
                 known = -1
+        for entry in entries:
+            if entry.payload.__class__ is Proposal:
+                # Kept as bytes: what was proposed holds on to the whole request and to whoever asked.
+                entry.payload = entry.payload.encode()
         if known < 0:  # written while the group was alone: nobody needed to know where
             storage.install(group.applied_index, group.applied_term)
         elif known < len(entries):
