@@ -8,6 +8,7 @@ import pytest
 
 from hashrange.errors import ApiError, resource_not_found
 from hashrange.model import ledger
+from hashrange.runtime.clock import StampClock, wall_ms_of
 
 from .transact_router import FATES, RouterBench
 
@@ -233,6 +234,24 @@ def test_a_stamp_that_is_too_far_ahead_is_lowered(bench: RouterBench) -> None:
     bench.context.stamps.observe((bench.clock.wall_ms() + 60_000) << 16)
     assert succeeded(write(bench))
     assert bench.context.transactions.redrives == {"ahead": 1}
+
+
+def test_a_router_that_is_far_ahead_does_not_push_the_clocks_of_nodes(bench: RouterBench) -> None:
+    class Ahead:
+        def wall_ms(self) -> int:
+            return bench.clock.wall_ms() + 3_600_000
+
+    bench.context.stamps = StampClock(Ahead())  # type: ignore[arg-type]
+    for number in range(20):
+        assert succeeded(write(bench, ("Aaa", f"x{number}"), ("Bbb", f"y{number}")))
+    assert wall_ms_of(bench.node.stamps.now) == bench.clock.wall_ms()
+
+
+def test_a_lowered_stamp_is_raised_above_what_the_items_have_seen(bench: RouterBench) -> None:
+    bench.context.stamps.observe(bench.context.stamps.next() + (3_600_000 << 16))
+    for _ in range(20):
+        assert succeeded(write(bench))  # the same items: each time above the last stamp
+    assert bench.counts(*ITEMS) == [20, 20]
 
 
 def test_an_item_that_is_always_written_meanwhile_is_a_conflict_in_the_end(bench: RouterBench) -> None:

@@ -14,8 +14,16 @@ from typing import Any, Final
 
 from hashrange.errors import ApiError, internal, unavailable
 from hashrange.model.ledger import CANCELLED, FINISHED, RUNNING
+from hashrange.runtime.clock import LOGICAL_BITS
 from hashrange.wire.messages import WriteResult
-from hashrange.wire.transactions import MISMATCH, REFUSED, REPEATED, TransactOutcome, TransactWrite
+from hashrange.wire.transactions import (
+    MAX_AHEAD_MS,
+    MISMATCH,
+    REFUSED,
+    REPEATED,
+    TransactOutcome,
+    TransactWrite,
+)
 from hashrange_router.api.call import Each
 from hashrange_router.api.context import ANY_EPOCH, RouterContext
 from hashrange_router.transactions.actions import Action
@@ -85,7 +93,7 @@ class Coordinator:
         self._digest = digest
         self._local_txid = local_txid
         self._token: TokenUse | None = None
-        self._stamp = 0
+        self._seen = self._clock = 0
         self._late: list[int] = []
 
     def steps(self) -> Generator[Any, Any, Outcome]:
@@ -150,9 +158,7 @@ class Coordinator:
     def _spread(self, ledger: Ledger, groups: list[Group]) -> Generator[Any, Any, Outcome | str]:
         context, token = self._context, self._token
         txid = context.new_txid()
-        stamp = context.stamps.next()
-        if 0 < self._stamp < stamp:
-            stamp = self._stamp
+        stamp = self._next_stamp()
         claim, marker, known = None, self._local_txid, None
         if token is not None:
             known = token.known
@@ -171,9 +177,21 @@ class Coordinator:
         if isinstance(outcome, Repeated):
             return (yield from self._repeated(ledger, outcome, txid))
         assert isinstance(outcome, Again)
-        self._stamp = outcome.stamp
+        self._seen = max(self._seen, outcome.seen)
+        self._clock = outcome.clock or self._clock
         self._late = outcome.late
         return outcome.cause
+
+    def _next_stamp(self) -> int:
+        """The stamp of the next run: this router's, unless its clock is too far ahead for a node.
+
+        Then it is the lowest that may do. Were it any higher than that node's clock, every transaction would push the
+        clocks of the nodes, and with them the stamps of all items, on towards the one that is wrong.
+        """
+        stamp = self._context.stamps.next()
+        if self._clock and stamp > self._clock + (MAX_AHEAD_MS << LOGICAL_BITS):
+            return max(self._clock, self._seen + 1)
+        return stamp
 
     def _repeated(self, ledger: Ledger, outcome: Repeated, txid: bytes) -> Generator[Any, Any, Outcome]:
         """The request was carried out before a split: say so in the token's row."""

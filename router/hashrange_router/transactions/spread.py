@@ -18,13 +18,11 @@ from typing import Any, Final
 
 from hashrange.errors import ApiError, internal, unavailable
 from hashrange.model.ledger import CANCELLED, FINISHED, Participant, committed_in
-from hashrange.runtime.clock import LOGICAL_BITS
 from hashrange.wire.messages import WriteResult
 from hashrange.wire.transactions import (
     AHEAD,
     DONE,
     LATE,
-    MAX_AHEAD_MS,
     REFUSED,
     REPEATED,
     TransactOutcome,
@@ -72,17 +70,19 @@ class Taken:
 
 
 class Again:
-    """Nothing was done; begin again. `stamp` is one to take if it is below the next, 0: the next will do.
+    """Nothing was done; begin again.
 
-    `late` are the numbers of the actions whose items were written in the meantime.
+    `late` are the numbers of the actions whose items were written in the meantime, at `seen` at the latest. `clock`
+    is where the node stands that found the stamp too far ahead, 0 if none did.
     """
 
-    __slots__ = ("cause", "late", "stamp")
+    __slots__ = ("cause", "clock", "late", "seen")
 
-    def __init__(self, cause: str, late: list[int], stamp: int = 0) -> None:
+    def __init__(self, cause: str, late: list[int], seen: int = 0, clock: int = 0) -> None:
         self.cause = cause
         self.late = late
-        self.stamp = stamp
+        self.seen = seen
+        self.clock = clock
 
 
 class SpreadRun:
@@ -206,13 +206,13 @@ class SpreadRun:
     def _too_late(self, verdicts: dict[int, list[tuple[Group, TransactOutcome]]]) -> Again:
         stamps = self._context.stamps
         late = []
+        seen = 0
         for group, answer in verdicts.get(LATE, []):
             stamps.observe(answer.stamp)
+            seen = max(seen, answer.stamp)
             late += [action.number for action in group.actions]
         ahead = [answer.stamp for _, answer in verdicts.get(AHEAD, [])]
-        if ahead:
-            return Again("ahead", late, min(ahead) + (MAX_AHEAD_MS // 2 << LOGICAL_BITS))
-        return Again("late", late)
+        return Again("ahead" if ahead else "late", late, seen, min(ahead, default=0))
 
     # Rounds 2 and 3.
 
