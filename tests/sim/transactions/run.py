@@ -133,6 +133,9 @@ class TransactSimulation(WholeSimulation):
         self._until(
             lambda: not leftovers.committed(self.cluster), LEDGER_S, "all that is decided is finished"
         )
+        self._until(
+            lambda: not leftovers.index_differs(self.cluster), INDEX_S, "indexes have what their tables have"
+        )
         self._read_everything()
         self._until(self._settled, self.plan.settle_s, "everything stays so")
         self._check_end()

@@ -11,6 +11,8 @@ from typing import Any
 from unittest.mock import patch
 
 from hashrange_node.replica import evaluate as writes
+from hashrange_node.replica.effects import Effects
+from hashrange_node.replica.place import Place
 from hashrange_node.transactions import evaluate, participant
 from hashrange_node.transactions.locks import Lock, LockTable
 
@@ -28,6 +30,7 @@ FAULTS: dict[str, tuple[str, ...]] = {
     "anybody finishes": ("late", "coordinator", "slow_link"),
     "no markers": ("late", "late", "split"),
     "locks bar nobody": ("slow_link", "coordinator"),
+    "one index change an entry": ("skew",),
 }
 
 
@@ -56,6 +59,15 @@ def _everybodys(table: LockTable, txid: bytes) -> list[Lock]:
     return list(table.held.values())
 
 
+_merge = evaluate.merge
+
+
+def _first_changes_only(merged: Effects, effects: Effects, place: Place, index: int) -> None:
+    if merged.queued is not None:
+        effects.queued = None
+    _merge(merged, effects, place, index)
+
+
 PATCHES: dict[str, Callable[[], Any]] = {
     "no delete watermark": lambda: patch.object(evaluate, "seen_stamp", _no_watermark),
     "ledger does not compare": lambda: patch.object(writes, "_match", _decides_blindly),
@@ -63,6 +75,7 @@ PATCHES: dict[str, Callable[[], Any]] = {
     "anybody finishes": lambda: patch.object(LockTable, "of", _everybodys),
     "no markers": lambda: patch.object(participant.Participant, "_valid", lambda participant, marker: False),
     "locks bar nobody": lambda: patch.object(LockTable, "barring", lambda table, key: None),
+    "one index change an entry": lambda: patch.object(evaluate, "merge", _first_changes_only),
 }
 
 
