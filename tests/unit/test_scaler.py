@@ -194,6 +194,24 @@ def test_a_refused_decrease_is_written_down_and_tried_again_later() -> None:
     assert site.activities(WRITE)[0]["Status"] == "Successful"
 
 
+def test_a_refused_decrease_does_not_hold_up_an_increase() -> None:
+    site = Site(speed=20.0)
+    for bound in (9, 8, 7, 6):
+        site.register(WRITE, 1, bound)
+        site.run(2)
+    site.register(WRITE, 1, 40, {})
+    while site.activities(WRITE)[0]["Status"] != "Failed":
+        site.run(1)
+    site.run(12, write=28.0)
+    assert site.units == (10, 40), "a decrease would be tried again after 15 seconds"
+    site.register(WRITE, 1, 30)
+    site.run(2)
+    assert site.activities(WRITE)[0]["Status"] == "Failed"
+    site.register(WRITE, 50, 60)
+    site.run(2)
+    assert site.units == (10, 50)
+
+
 def test_a_scheduled_action_sets_the_bounds_and_brings_the_capacity_between_them() -> None:
     site = Site()
     action = {"CreatedAt": NEW_YEAR, "ChangedAt": NEW_YEAR, "Schedule": "at(2030-01-01T00:00:05)"}

@@ -47,6 +47,10 @@ FORGET_S = 42 * 86_400.0
 FORGET_ROUNDS = 3_600
 
 
+Refusal = tuple[str, int]
+"""What was refused: the direction of a step, and its capacity where the bounds asked for it, which may be set anew."""
+
+
 class Used(Protocol):
     """What was consumed in one second, in half units."""
 
@@ -97,7 +101,7 @@ class Scaler:
         self._speed = speed
         self._used: dict[str, tuple[str, Minutes]] = {}
         self._busy: set[str] = set()
-        self._refused: dict[str, float] = {}
+        self._refused: dict[str, tuple[Refusal, float]] = {}
         self._rounds = 0
 
     def start(self) -> None:
@@ -125,8 +129,9 @@ class Scaler:
             self._busy.clear()
             self._refused.clear()
             return
-        for gone in self._used.keys() - targets.keys():
-            del self._used[gone]
+        for known in (self._used, self._refused):
+            for gone in known.keys() - targets.keys():
+                del known[gone]
         for name, stored in list(targets.items()):
             document = stored["document"]
             what = scalable(document["ResourceId"], document["ScalableDimension"])
@@ -177,7 +182,7 @@ class Scaler:
             self._fire(name, document, due)
             return
         owner = table if what.index is None else find_global_index(table, what.index)
-        if owner is None or table["BillingMode"] != PROVISIONED or self._refused.get(name, 0.0) > self._now():
+        if owner is None or table["BillingMode"] != PROVISIONED:
             return
         capacity = owner["Throughput"]["Read" if what.units == READ else "Write"]
         history = self._history(name)
@@ -185,7 +190,9 @@ class Scaler:
         rates = used[1].rates() if used is not None else []
         step = scaling.decide(document, history, capacity, rates, wall_s, self._speed)
         if step is not None:
-            self._step(name, what, document, table, step)
+            refusal, until = self._refused.get(name, (None, 0.0))
+            if _kind(step) != refusal or self._now() >= until:
+                self._step(name, what, document, table, step)
         elif scaling.unsettled(document, history):
             self._write(name, lambda h: {**(h or {"Activities": []}), "BoundsDone": _bounds_at(document)})
 
@@ -217,7 +224,8 @@ class Scaler:
                 activity["Message"] = (
                     f"Failed to set {kind} capacity units to {step.capacity}. Reason: {text}"
                 )
-                self._refused[name] = self._now() + REFUSED_MINUTES * scaling.MINUTE_S / self._speed
+                until = self._now() + REFUSED_MINUTES * scaling.MINUTE_S / self._speed
+                self._refused[name] = (_kind(step), until)
             else:
                 activity["Status"] = "Successful"
                 activity["Message"] = (
@@ -321,6 +329,11 @@ class Scaler:
 
 def _bounds_at(document: TargetDocument) -> float:
     return float(document["Target"]["BoundsAt"])
+
+
+def _kind(step: Step) -> Refusal:
+    """Steps of one kind are tried again later when one was refused; others are not held up by that."""
+    return step.direction, step.capacity if step.direction == "bounds" else 0
 
 
 def _passing(answer: Any) -> bool:
