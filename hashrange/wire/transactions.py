@@ -30,6 +30,10 @@ STALLED_S = 5
 MAX_AHEAD_MS = 500
 """How far a transaction's stamp may lie ahead of the clock of a node that prepares it."""
 
+ITEMS_BYTES_MAX = 4 << 20
+"""Bytes of the items in one transaction (DynamoDB API Reference, TransactWriteItems): as it makes or finds them."""
+TOO_LARGE = "The aggregate size of the items in the transaction cannot exceed 4 MB"
+
 DONE = 1
 REPEATED = 2
 REFUSED = 3

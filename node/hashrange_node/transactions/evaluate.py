@@ -12,16 +12,31 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from hashrange.errors import ApiError, transaction_conflict
+from hashrange.errors import ApiError, conditional_check_failed, transaction_conflict, validation
 from hashrange.model import record as records
 from hashrange.model.table import TableSchema
 from hashrange.wire.messages import DELETE, PUT, WriteItem, WriteResult
-from hashrange.wire.transactions import CHECK, DONE, LATE, REFUSED, TransactOutcome
+from hashrange.wire.transactions import (
+    CHECK,
+    DONE,
+    ITEMS_BYTES_MAX,
+    LATE,
+    REFUSED,
+    TOO_LARGE,
+    TransactOutcome,
+)
 from hashrange_node.replica.effects import Effects
 from hashrange_node.replica.evaluate import carry_out, evaluate
 from hashrange_node.replica.place import Place
 from hashrange_node.storage import keyspace
 from hashrange_node.transactions.locks import HEADER, Lock
+
+ENTRY_BYTES_MAX = 32 << 20
+"""Of one log entry, indexes included: it has to fit into a message to the followers, in whatever company."""
+FINISH_BYTES = 8 << 20
+"""An entry that ends locks takes no further ones beyond so many bytes."""
+_SURELY_FITS = 128 << 10
+"""Bytes of items that fit into an entry whatever they are as JSON, and however many indexes have them."""
 
 
 class Situation(NamedTuple):
@@ -65,19 +80,24 @@ def commit(actions: Sequence[WriteItem], situation: Situation, stamp: int) -> tu
     merged = Effects([], [], None)
     results: list[WriteResult | ApiError | None] = []
     refused = False
+    sizes = _Sizes()
     for action, current, lock in zip(actions, currents, locks, strict=True):
         full_key = prefix + action.key
         try:
             if lock is not None:
                 raise transaction_conflict()
             effects = evaluate(action, schema, place, full_key, current, stamp, index)
+            sizes.add(effects)
         except ApiError as error:
             refused = True
-            results.append(error)
+            results.append(sizes.told(error))
             continue
         results.append(effects.result)
         if not refused:
             merge(merged, stamped(effects, full_key, current, stamp, index), place, index)
+    if sizes.items > _SURELY_FITS and _bytes_of(merged) > ENTRY_BYTES_MAX:
+        refused = True
+        results[-1] = validation(TOO_LARGE)
     if refused:
         return Effects([], [], None), TransactOutcome(REFUSED, errors_only(results))
     return merged, TransactOutcome(DONE, results, stamp)
@@ -93,6 +113,7 @@ def prepare(
     results: list[WriteResult | ApiError | None] = []
     refused = False
     late = 0
+    sizes = _Sizes()
     for action, current, lock in zip(actions, currents, locks, strict=True):
         if lock is not None and lock.txid == txid:
             results.append(lock.result)
@@ -101,9 +122,10 @@ def prepare(
             if lock is not None:
                 raise transaction_conflict()
             effects = evaluate(action, schema, place, prefix + action.key, current, stamp, index)
+            sizes.add(effects)
         except ApiError as error:
             refused = True
-            results.append(error)
+            results.append(sizes.told(error))
             continue
         if not admissible(stamp, current, watermark):
             late = max(late, seen_stamp(current, watermark))
@@ -125,20 +147,54 @@ def lock_effects(locks: Sequence[Lock], place: Place, index: int) -> Effects:
 def finish(locks: Sequence[Lock], committed: bool, situation: Situation) -> Effects:
     """The entry that ends locks and, if the transaction was `committed`, does what they say.
 
-    Indexes and time to live are followed up as the table has them now.
+    Indexes and time to live are followed up as the table has them now. Where that comes to more than FINISH_BYTES,
+    the entry ends only the first locks (`Effects.released`): the others need another one.
     """
     schema, place, _, currents, _, _, index = situation
     items = keyspace.space_prefix(place.store, keyspace.ITEMS)
     prefix = keyspace.space_prefix(place.store, keyspace.LOCKS)
     merged = Effects([], [], None)
+    merged.released = released = []
+    sizes = 0
     for lock, current in zip(locks, currents, strict=True):
         if committed:
             full_key = items + lock.key
             effects = carry_out(_write_of(lock), schema, place, full_key, current, lock.stamp, index)
             merge(merged, stamped(effects, full_key, current, lock.stamp, index), place, index)
         merged.mutations.append((prefix + lock.key, None))
-    merged.released = list(locks)
+        released.append(lock)
+        sizes += lock.size
+        if sizes > _SURELY_FITS and _bytes_of(merged) > FINISH_BYTES:
+            break
     return merged
+
+
+class _Sizes:
+    """Adds up the items of one message: as they will be, and as failed conditions bring them back."""
+
+    __slots__ = ("items", "returned")
+
+    def __init__(self) -> None:
+        self.items = self.returned = 0
+
+    def add(self, effects: Effects) -> None:
+        """One more action; raises a validation error for the one that goes beyond ITEMS_BYTES_MAX."""
+        before = self.items
+        self.items += effects.result.new_size
+        if before <= ITEMS_BYTES_MAX < self.items:
+            raise validation(TOO_LARGE)
+
+    def told(self, error: ApiError) -> ApiError:
+        """What stands against an action; without its item once those told come to more than ITEMS_BYTES_MAX."""
+        if error.fields is not None and "Item" in error.fields:
+            self.returned += error.item_size
+            if self.returned > ITEMS_BYTES_MAX:
+                return conditional_check_failed(None, error.item_size)
+        return error
+
+
+def _bytes_of(effects: Effects) -> int:
+    return sum(len(value) for _, value in effects.mutations if value is not None)
 
 
 def stamped(effects: Effects, full_key: bytes, current: bytes | None, stamp: int, index: int) -> Effects:

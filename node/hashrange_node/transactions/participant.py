@@ -14,17 +14,19 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from hashrange.errors import ApiError
+from hashrange.errors import ApiError, validation
 from hashrange.model import record as records
 from hashrange.runtime.clock import LOGICAL_BITS
 from hashrange.wire.messages import Done, WriteItem
 from hashrange.wire.transactions import (
     AHEAD,
     DONE,
+    ITEMS_BYTES_MAX,
     MARKER_KEEP_S,
     MAX_AHEAD_MS,
     MISMATCH,
     REPEATED,
+    TOO_LARGE,
     TransactFinish,
     TransactOutcome,
     TransactPrepare,
@@ -147,15 +149,24 @@ class Participant:
             _answer(replica, None, bool(held), done)
             return
         group.driver.admit(group)
-        situation = _situation(replica, [lock.key for lock in locks])
-        effects = evaluate.finish(locks, message.commit, situation)
-        if group.propose(effects, done):
-            for lock in locks:
+        while locks:
+            situation = _situation(replica, [lock.key for lock in locks])
+            effects = evaluate.finish(locks, message.commit, situation)
+            ended = effects.released or []
+            locks = locks[len(ended) :]
+            if locks:
+                refusal: list[Any] = []  # the last answer counts, but for a refusal on the way
+                if not group.propose(effects, refusal.append):
+                    done(refusal[0])
+                    return
+            elif not group.propose(effects, done):
+                return
+            for lock in ended:
                 lock.finishing = True
-            if message.commit:
-                self.counts.committed += 1
-            else:
-                self.counts.cancelled += 1
+        if message.commit:
+            self.counts.committed += 1
+        else:
+            self.counts.cancelled += 1
 
     def _warm(self, group: Group, keys: Sequence[bytes]) -> None:
         """Let a sample of the transactions tell where the heat is."""
@@ -201,6 +212,8 @@ class Participant:
 def _versions(replica: Replica, keys: list[bytes]) -> TransactVersions:
     """The items as they are applied. One that is locked stays so until the end of its transaction is applied too."""
     stored = replica.engine.get_many([replica.items + key for key in keys])
+    if sum(records.size(record) for record in stored if record is not None) > ITEMS_BYTES_MAX:
+        raise validation(TOO_LARGE)
     held = replica.locked
     return TransactVersions(replica.id, replica.group.deletes, stored, [key in held for key in keys])
 

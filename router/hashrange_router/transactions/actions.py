@@ -19,16 +19,12 @@ from hashrange.model.table import TableSchema
 from hashrange.model.value import Item, check_item_size, dump
 from hashrange.wire import messages as wire
 from hashrange.wire.messages import WriteItem
-from hashrange.wire.transactions import CHECK
+from hashrange.wire.transactions import CHECK, ITEMS_BYTES_MAX, TOO_LARGE
 from hashrange_router.api import expressions
 from hashrange_router.api.context import ANY_EPOCH, RouterContext
 from hashrange_router.api.items import encode_key
 from hashrange_router.api.rules_transact import DUPLICATES, check_action
 from hashrange_router.transactions.reasons import cancelled
-
-PAYLOAD_BYTES: Final = 4 << 20
-"""Bytes of the items in one transaction (DynamoDB API Reference, TransactWriteItems)."""
-TOO_LARGE: Final = "The aggregate size of the items in the transaction cannot exceed 4 MB"
 
 _KINDS: Final = {"Put": wire.PUT, "Update": wire.UPDATE, "Delete": wire.DELETE, "ConditionCheck": CHECK}
 
@@ -96,7 +92,7 @@ def parse_actions(context: RouterContext, request: dict[str, Any]) -> list[Actio
         if action.write.kind == wire.PUT:
             check_item_size(action.size)
         total += action.size
-    if total > PAYLOAD_BYTES:
+    if total > ITEMS_BYTES_MAX:
         raise validation(TOO_LARGE)
     return actions
 

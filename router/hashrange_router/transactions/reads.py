@@ -18,16 +18,16 @@ from hashrange.model import record as records
 from hashrange.model.key_rules import KeyMismatch
 from hashrange.model.table import TableSchema
 from hashrange.model.table_units import CapacityTally, read_units_half
+from hashrange.model.throttling import is_throttling
 from hashrange.model.value import dump
-from hashrange.wire.transactions import TransactRead, TransactVersions
+from hashrange.wire.transactions import ITEMS_BYTES_MAX, TOO_LARGE, TransactRead, TransactVersions
 from hashrange_router.api import expressions
 from hashrange_router.api.call import Each
 from hashrange_router.api.context import ANY_EPOCH, RouterContext
 from hashrange_router.api.items import encode_key
 from hashrange_router.api.rules_transact import DUPLICATES, check_get
-from hashrange_router.transactions.actions import PAYLOAD_BYTES, TOO_LARGE
 from hashrange_router.transactions.grouping import partition_of
-from hashrange_router.transactions.reasons import cancelled, conflict, reason_code
+from hashrange_router.transactions.reasons import cancelled, conflict
 
 HEADER: Final = records.HEADER_SIZE
 ROUNDS: Final = 8
@@ -121,7 +121,7 @@ def _round(context: RouterContext, gets: list[Get]) -> Generator[Any, Any, list[
     stale = False
     for group, answer in zip(groups.values(), answers, strict=True):
         if isinstance(answer, ApiError):
-            if reason_code(answer) is not None:
+            if is_throttling(answer):
                 throttled.update((get.number, answer) for get in group)
             elif answer.type_name == "StaleRoute":
                 stale = True
@@ -166,6 +166,6 @@ def responses(gets: list[Get], found: list[bytes | None]) -> tuple[bytes, list[C
             item = dump(projected)
         items += 1
         parts.append(b'{"Item":' + item + b"}")
-    if total > PAYLOAD_BYTES:
+    if total > ITEMS_BYTES_MAX:
         raise validation(TOO_LARGE)
     return b'"Responses":[' + b",".join(parts) + b"]", list(tallies.values()), items

@@ -16,15 +16,17 @@ from __future__ import annotations
 from collections.abc import Generator
 from typing import Any, Final
 
-from hashrange.errors import ApiError, internal, unavailable
+from hashrange.errors import ApiError, internal, unavailable, validation
 from hashrange.model.ledger import CANCELLED, FINISHED, Participant, committed_in
 from hashrange.wire.messages import WriteResult
 from hashrange.wire.transactions import (
     AHEAD,
     DONE,
+    ITEMS_BYTES_MAX,
     LATE,
     REFUSED,
     REPEATED,
+    TOO_LARGE,
     TransactOutcome,
     TransactPrepare,
 )
@@ -132,7 +134,10 @@ class SpreadRun:
         if taken is None and all(
             each.__class__ is TransactOutcome and each.verdict == DONE for each in answers
         ):
-            return (yield from self._decided(answers))
+            large = self._too_large(answers)
+            if large is None:
+                return (yield from self._decided(answers))
+            taken = large
         return (yield from self._undone(answers, taken))
 
     # Round 1.
@@ -202,6 +207,16 @@ class SpreadRun:
         if failures:
             again.cause = "stale route"
         return again
+
+    def _too_large(self, answers: list[TransactOutcome]) -> ApiError | None:
+        """Why not, if the items that all partitions together would have to store are more than a transaction holds."""
+        total = 0
+        for group, answer in zip(self._groups, answers, strict=True):
+            for action, result in zip(group.actions, answer.results, strict=True):
+                total += result.new_size if isinstance(result, WriteResult) else 0
+                if total > ITEMS_BYTES_MAX:
+                    return cancelled(len(self._actions), {action.number: validation(TOO_LARGE)})
+        return None
 
     def _too_late(self, verdicts: dict[int, list[tuple[Group, TransactOutcome]]]) -> Again:
         stamps = self._context.stamps
