@@ -113,6 +113,20 @@ def test_scaling_out_waits_for_its_cooldown() -> None:
     assert wanted(document, 10, [20.0, 20.0], history={"LastOut": NOW - 6}, speed=10.0) == 29
 
 
+@pytest.mark.parametrize("cooldown", [0, 60])
+def test_a_clock_that_was_set_back_makes_no_cooldown(cooldown: int) -> None:
+    document = target(OutCooldown=cooldown, InCooldown=cooldown)
+    history = {"LastOut": NOW + 3_600, "LastIn": NOW + 3_600}
+    assert wanted(document, 10, [20.0, 20.0], history=history) == 29
+    assert wanted(document, 10, [0.0] * IN_MINUTES, history=history) == 5
+
+
+def test_bounds_set_by_a_process_whose_clock_is_behind_are_kept_to() -> None:
+    document = target(low=20, high=100)
+    assert wanted(document, 10, [], history={"BoundsDone": 3.0}) == 20
+    assert wanted(document, 10, [], history={"BoundsDone": 1.0}) is None
+
+
 def test_the_cause_names_alarm_and_policy() -> None:
     step = decide(target(), DONE, 10, [20.0, 20.0], NOW)
     assert step is not None and step.direction == "out"

@@ -102,18 +102,26 @@ def decide(
             return Step(target["Max"], "bounds", f"maximum capacity was set to {target['Max']}")
     for name, policy in sorted(document["Policies"].items()):
         step = _out(document, name, policy, capacity, rates)
-        if step is not None and now - done.get("LastOut", 0.0) >= policy["OutCooldown"] / speed:
+        if step is not None and not _cooling(done.get("LastOut"), policy["OutCooldown"] / speed, now):
             return step
         if step is None:
             step = _in(document, name, policy, capacity, rates)
-            if step is not None and now - done.get("LastIn", 0.0) >= policy["InCooldown"] / speed:
+            if step is not None and not _cooling(done.get("LastIn"), policy["InCooldown"] / speed, now):
                 return step
     return None
 
 
 def unsettled(document: TargetDocument, history: HistoryDocument | None) -> bool:
-    """Whether the bounds were set since the capacity was last brought between them."""
-    return bool(document["Target"]["BoundsAt"] > (history or {}).get("BoundsDone", 0.0))
+    """Whether the bounds were set since the capacity was last brought between them.
+
+    Clocks differ from process to process: those that were set last need not have the latest time.
+    """
+    return bool(document["Target"]["BoundsAt"] != (history or {}).get("BoundsDone"))
+
+
+def _cooling(began: float | None, cooldown_s: float, now: float) -> bool:
+    """Whether a cooldown is going on; one that began in the future is none, the clock was set back since."""
+    return began is not None and 0 <= now - began < cooldown_s
 
 
 def _out(
