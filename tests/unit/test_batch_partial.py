@@ -15,6 +15,7 @@ from hashrange_router.api.items import ItemOperations
 from hashrange_router.api.tables_create import plan_create
 from hashrange_router.api.tables_plan import Site
 from hashrange_router.api.tables_quotas import Quotas
+from hashrange_router.capacity.admission import Meter
 
 from hashrange.errors import ApiError, internal, resource_not_found, unavailable
 from hashrange.model import record as records
@@ -108,6 +109,16 @@ def test_keys_that_cannot_be_read_now_are_unprocessed(error: ApiError) -> None:
     reply = front.run(BatchOperations(front.context).batch_get_item, GET)
     assert reply["Responses"] == {"Music": [{"k": {"S": "found"}}]}
     assert reply["UnprocessedKeys"] == {"Music": {"Keys": [key("bad")], "ConsistentRead": True}}
+
+
+def test_items_that_do_not_fit_into_the_reply_are_not_charged() -> None:
+    front = Front(lambda message: records.pack(b'{"k":{"S":"large"}}', 9 << 20, 0, 0))
+    front.context.admission = meter = Meter(front.context.get, front.context.tables)
+    request = {**GET, "ReturnConsumedCapacity": "TOTAL"}
+    reply = front.run(BatchOperations(front.context).batch_get_item, request)
+    assert len(reply["UnprocessedKeys"]["Music"]["Keys"]) == 1
+    assert reply["ConsumedCapacity"] == [{"TableName": "Music", "CapacityUnits": 2304.0}]
+    assert meter.resources()[0].reads.used == 2 * 2304
 
 
 @pytest.mark.parametrize("error", [unavailable("no leader"), internal()])

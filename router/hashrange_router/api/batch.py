@@ -85,6 +85,7 @@ class BatchOperations:
         unprocessed: dict[str, Any] = {}
         tallies = []
         position = total = 0
+        admission = self._context.admission
         for group in groups:
             assert group.table is not None
             tally = CapacityTally(group.table.name)
@@ -94,6 +95,8 @@ class BatchOperations:
                 position += 1
                 size = records.size(record) if isinstance(record, bytes) else 0
                 if isinstance(record, ApiError) or total + size > REPLY_BYTES:
+                    if admission is not None and size:  # it was charged when it was read
+                        admission.charge_read(group.table, None, -read_units_half(size, group.consistent))
                     left = unprocessed.setdefault(group.name, {**group.entry, "Keys": []})
                     left["Keys"].append(key)
                     continue
