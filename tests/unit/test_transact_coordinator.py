@@ -342,6 +342,13 @@ def test_a_repeat_takes_over_from_a_router_that_died(
     assert bench.locks() == 0
 
 
+def test_a_row_of_the_future_does_not_hold_up_its_token(bench: RouterBench) -> None:
+    stop_at(bench, "decide")
+    bench.clock.set_wall_ms(bench.clock.wall_ms() - 3_600_000)  # the clock of the one that stopped was wrong
+    assert succeeded(write(bench, token=TOKEN))
+    assert bench.counts(*ITEMS) == [1, 1]
+
+
 def test_a_repeat_finds_the_decision_long_after_the_ledger_has_looked_after_it(bench: RouterBench) -> None:
     stop_at(bench, "commit")
     bench.recover(30)
@@ -383,7 +390,30 @@ def test_only_one_of_two_takes_over(bench: RouterBench) -> None:
     assert answers[0].type_name == "ConditionalCheckFailedException"
 
 
-# A split between two attempts.
+# What moves or goes between two attempts.
+
+
+def test_a_decision_is_not_cleared_while_the_locks_of_a_table_may_be_elsewhere(bench: RouterBench) -> None:
+    bench.rule = fail_once("commit", 0, resource_not_found())  # of a partition: the table is there
+    assert succeeded(write(bench))
+    assert bench.counts(*ITEMS) == [1, 1]
+    assert bench.steps.count("commit") == 3 and bench.locks() == 0
+    bench.rule = fail_always("commit", resource_not_found())
+    bench.steps.clear()
+    assert write(bench).status == 500
+    assert "clear" not in bench.steps
+
+
+def test_a_table_that_is_deleted_after_the_decision_has_nothing_to_finish(bench: RouterBench) -> None:
+    def rule(step: str, number: int, message: Any) -> Any:
+        if step != "commit" or number:
+            return None
+        bench.context.tables.pop("Aaa")
+        return resource_not_found()
+
+    bench.rule = rule
+    assert succeeded(write(bench))
+    assert bench.steps.count("commit") == 2
 
 
 def test_a_request_done_in_one_partition_is_known_after_a_split(bench: RouterBench) -> None:

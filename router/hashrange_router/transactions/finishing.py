@@ -24,6 +24,8 @@ def finish(
 ) -> Generator[Any, Any, ApiError | None]:
     """Tell all participants; None once all have answered, or the error of one that could not be told.
 
+    A partition that is gone has nothing to finish if its table is gone too. While the table is there, its items are
+    somewhere else, with their locks: the decision must not be cleared away before these are found.
     A cancellation goes only after participants that a split has moved: other locks that stay behind are released by
     recovery. `more` are messages to send along, whose answers nobody needs.
     """
@@ -41,9 +43,9 @@ def finish(
         failed = None
         parts = []
         for (table, _, hashes), answer in zip(places, answers, strict=False):
-            if isinstance(answer, ApiError) and answer.type_name != GONE:
+            if isinstance(answer, ApiError) and (answer.type_name != GONE or table in context.tables):
                 failed = answer
-                if commit or answer.type_name == MOVED:
+                if commit or answer.type_name in (MOVED, GONE):
                     parts.append((table, hashes))
         if not parts:
             return failed
