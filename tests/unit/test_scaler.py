@@ -5,7 +5,7 @@ from __future__ import annotations
 from itertools import count
 from typing import Any, NamedTuple
 
-from hashrange_node.meta.scaler import Scaler
+from hashrange_node.meta.scaler import FORGET_ROUNDS, Scaler
 
 from hashrange.model.scaling import HISTORIES, TARGETS
 from hashrange.model.table_document import find_global_index
@@ -303,11 +303,10 @@ def test_old_activities_of_targets_that_are_gone_are_forgotten() -> None:
     assert stored is not None
     site.bench.send(ChangeDocument(TARGETS, READ, stored["generation"], None))
     site.bench.scheduler.run()
-    site.traffic.now += 41 * 86_400
-    site.scaler._forget_old()
-    site.bench.scheduler.run()
-    assert len(site.activities(READ)) == 1
-    site.traffic.now += 2 * 86_400
-    site.scaler._forget_old()
-    site.bench.scheduler.run()
+    for days in (41, 2):
+        assert len(site.activities(READ)) == 1
+        site.traffic.now += days * 86_400
+        for _ in range(FORGET_ROUNDS):
+            site.scaler.round()
+        site.bench.scheduler.run()
     assert site.bench.node.catalogue.controls.get(HISTORIES, READ) is None

@@ -123,12 +123,12 @@ class Scaler:
 
     def round(self) -> None:
         """Look at every target once."""
-        targets = self._catalogue.controls.of(TARGETS)
-        if not self._catalogue.group.serving or not targets:
+        if not self._catalogue.group.serving:
             self._used.clear()
             self._busy.clear()
             self._refused.clear()
             return
+        targets = self._catalogue.controls.of(TARGETS)
         for known in (self._used, self._refused):
             for gone in known.keys() - targets.keys():
                 del known[gone]
