@@ -451,6 +451,22 @@ def test_what_is_prepared_next_keeps_its_lock_when_the_last_end_is_applied() -> 
     assert bench.get("a") == b'{"pk":{"S":"a"},"v":{"N":"2"}}'
 
 
+def test_a_second_end_waits_for_the_first_though_the_item_is_locked_anew() -> None:
+    bench = TransactBench()
+    bench.prepare(1, bench.stamp(), bench.action("put", "a", V1))
+    bench.log.held = []
+    message = TransactFinish(bench.replica.id, 0, txid(1), True, [])
+    first = bench.send(message)
+    bench.send(TransactPrepare(bench.replica.id, 0, txid(2), bench.stamp(), [bench.action("put", "a", V2)]))
+    second = bench.send(message)
+    bench.scheduler.run(ticks=3)
+    # Told that it is finished, a coordinator would clear the decision away; a new leader might still have the lock.
+    assert first == second == []
+    bench.release()
+    assert first == second == [None]
+    assert set(bench.replica.locks.transactions()) == {txid(2)}
+
+
 def test_an_end_is_taken_while_writes_are_not() -> None:
     bench = TransactBench()
     bench.prepare(1, bench.stamp(), bench.action("put", "a", V1))

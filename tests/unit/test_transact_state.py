@@ -268,6 +268,7 @@ def test_the_table_of_locks_knows_them_by_item_and_by_transaction() -> None:
     assert table.barring(b"a") is None
     other = Lock(b"a", txid(2), 2, PUT, 0)
     table.add(other)
+    assert first in table.of(txid(1)), "until its end is applied"
     table.remove(first)
     assert table.held == {b"a": other, b"b": second}
     table.remove(second)

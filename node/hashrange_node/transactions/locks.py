@@ -122,26 +122,24 @@ class LockTable:
         return self._by_txid
 
     def add(self, lock: Lock) -> None:
-        """An item is locked; a lock that is being finished gives way."""
-        before = self.held.get(lock.key)
-        if before is not None:
-            self._forget(before)
+        """An item is locked; a lock that is being finished gives way.
+
+        Its transaction still has it until its end is applied: a repeated end must wait for that.
+        """
         self.held[lock.key] = lock
         self._by_txid.setdefault(lock.txid, []).append(lock)
 
     def remove(self, lock: Lock) -> None:
-        """A lock's end is applied: it goes, unless another one has taken its place."""
+        """A lock's end is applied: it goes, and the item is free unless another one has taken its place."""
         if self.held.get(lock.key) is lock:
             del self.held[lock.key]
-            self._forget(lock)
+        locks = self._by_txid.get(lock.txid, [])
+        if lock in locks:
+            locks.remove(lock)
+            if not locks:
+                del self._by_txid[lock.txid]
 
     def clear(self) -> None:
         """This replica does not lead."""
         self.held.clear()
         self._by_txid.clear()
-
-    def _forget(self, lock: Lock) -> None:
-        locks = self._by_txid[lock.txid]
-        locks.remove(lock)
-        if not locks:
-            del self._by_txid[lock.txid]
