@@ -51,6 +51,18 @@ def test_overload_is_admitted_at_the_rate(capacity: int, shares: list[float], se
     check(overloaded(capacity, shares, seed), capacity)
 
 
+@settings(max_examples=6, deadline=None)
+@given(st.lists(st.sampled_from((2, 30, 800)), min_size=1, max_size=3), st.integers(0, 1_000))
+def test_requests_of_many_seconds_worth_are_paid_for(sizes: list[int], seed: int) -> None:
+    """Items of 400 KB in a table of 5 units: each is 80 seconds' worth, whichever router it comes by."""
+    site = Site(5, {f"router-{place}": (lambda now: 200.0) for place in range(len(sizes))}, seed=seed)
+    for router, size in zip(site.routers, sizes, strict=True):
+        router.size = size
+    site.loop.run(SETTLED_S + 600.0)
+    admitted = site.admitted(SETTLED_S, SETTLED_S + 600.0)
+    assert 0.9 * 6_000 - sum(sizes) <= admitted <= 1.05 * 6_000 + sum(sizes)
+
+
 @slow
 @given(units, weights, st.integers(0, 1_000), st.floats(0.0, 0.15))
 def test_lost_messages_change_nothing(capacity: int, shares: list[float], seed: int, loss: float) -> None:
