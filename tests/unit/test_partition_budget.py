@@ -180,6 +180,18 @@ def test_an_index_far_behind_holds_its_table_back(monkeypatch: pytest.MonkeyPatc
     assert isinstance(put(on, "b", g={"S": "x"}), WriteResult)
 
 
+def test_an_index_of_a_table_whose_capacity_is_not_enforced_may_fall_as_far_behind_as_ever(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(index_queue, "BACKLOG_ENFORCED_MAX", 0)
+    for mode, taken in (("on", False), ("provisioned-only", True)):
+        on = bench(mode=mode)  # type: ignore[arg-type]
+        on.create(GlobalSecondaryIndexes=[INDEX], AttributeDefinitions=DEFINITIONS)
+        put(on, "a", g={"S": "x"})
+        on.scheduler.run(5)
+        assert isinstance(put(on, "b", g={"S": "x"}), WriteResult) is taken
+
+
 def test_a_refusal_travels_and_is_not_sent_again() -> None:
     on = bench()
     on.create(**PROVISIONED)

@@ -68,13 +68,13 @@ class PartitionBudget:
     def admit_read(self, schema: TableSchema) -> None:
         """Raise the throttling error when the partition has read as much as it may."""
         bucket = self._reads
-        if bucket.balance <= 0.0 and not bucket.admits(self._now_s()) and self._enforced(schema):
+        if bucket.balance <= 0.0 and not bucket.admits(self._now_s()) and self.enforced(schema):
             raise self._refusal(schema, write=False)
 
     def admit_write(self, schema: TableSchema) -> None:
         """Raise the throttling error when the partition has written as much as it may."""
         bucket = self._writes
-        if bucket.balance <= 0.0 and not bucket.admits(self._now_s()) and self._enforced(schema):
+        if bucket.balance <= 0.0 and not bucket.admits(self._now_s()) and self.enforced(schema):
             raise self._refusal(schema, write=True)
 
     def charge_write(self, units_half: int) -> None:
@@ -142,9 +142,10 @@ class PartitionBudget:
 
     def holds_back(self, schema: TableSchema) -> bool:
         """Whether entries of a global index have to wait before they are written here."""
-        return not self._writes.admits(self._now_s()) and self._enforced(schema)
+        return not self._writes.admits(self._now_s()) and self.enforced(schema)
 
-    def _enforced(self, schema: TableSchema) -> bool:
+    def enforced(self, schema: TableSchema) -> bool:
+        """Whether the ceilings hold for a table in its billing mode."""
         return self._ceilings.mode == "on" or schema.billing_mode == PROVISIONED
 
     def _refusal(self, schema: TableSchema, *, write: bool) -> ApiError:

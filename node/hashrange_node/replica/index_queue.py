@@ -75,7 +75,7 @@ class IndexShipper:
 
     @property
     def _backlog_max(self) -> int:
-        return BACKLOG_MAX if self.replica.budget is None else BACKLOG_ENFORCED_MAX
+        return BACKLOG_ENFORCED_MAX if self.replica.throttles else BACKLOG_MAX
 
     @property
     def backlog(self) -> int:

@@ -157,10 +157,15 @@ class Replica:
     def busy(self) -> ApiError:
         """Why no writes are taken while `congested` or `splitting`."""
         if self.congested:
-            if self.budget is not None and find_global_index(self.schema, self.behind) is not None:
+            if self.throttles and find_global_index(self.schema, self.behind) is not None:
                 return index_behind(self.schema, self.behind)
             return unavailable("The global indexes of the table do not keep up with its writes; retry later")
         return unavailable("The partition is being split; retry later")
+
+    @property
+    def throttles(self) -> bool:
+        """Whether requests are refused for want of capacity."""
+        return self.budget is not None and self.budget.enforced(self.schema)
 
     def answer_led(self, answer: Any, done: Done) -> None:
         """Answer a write that changes nothing: like a strong read, it must come from the one that leads now."""
