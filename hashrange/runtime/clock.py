@@ -90,6 +90,11 @@ class StampClock:
         return self._last
 
     @property
+    def wall(self) -> int:
+        """The wall clock as a stamp: it has seen nothing of other clocks, and may go back."""
+        return self._wall_ms() << LOGICAL_BITS
+
+    @property
     def now(self) -> int:
         """Where the clock stands: no stamp below it will be given out. Asking gives none out."""
         return max(self._wall_ms() << LOGICAL_BITS, self._last)

@@ -16,7 +16,7 @@ from hashrange.model import ledger
 from hashrange.model import record as records
 from hashrange.model.value import Item, dump, normalise_item
 from hashrange.wire.messages import DELETE, PUT, ReadItem, WriteItem, WriteResult
-from hashrange.wire.transactions import DONE, LATE, MARKER_KEEP_S, STALLED_S, TransactWrite
+from hashrange.wire.transactions import DONE, LATE, MARKER_KEEP_S, REPEATED, STALLED_S, TransactWrite
 
 from .test_transact_participant import V1, V2
 from .transact_support import TransactBench, names_on, txid
@@ -270,6 +270,21 @@ def test_old_markers_are_deleted_and_no_others(bench: TransactBench, monkeypatch
     bench.advance(20)
     assert bench.stored(keyspace.MARKERS) == []
     assert bench.upkeep.markers.deleted == 16
+
+
+def test_a_clock_elsewhere_that_is_ahead_makes_no_marker_old(bench: TransactBench) -> None:
+    add = bench.action("update", "a", update="ADD v :one", values={":one": {"N": "1"}})
+    assert bench.commit(1, add).verdict == DONE
+    bench.node.stamps.observe(
+        bench.stamp() + (3_600_000 << 16)
+    )  # of an entry that another leader has written
+    bench.advance(20)
+    assert len(bench.stored(keyspace.MARKERS)) == 1
+    assert bench.commit(1, add).verdict == REPEATED
+    assert bench.get("a") == b'{"pk":{"S":"a"},"v":{"N":"1"}}'
+    bench.commit(2, bench.action("put", "b", V1))
+    bench.clock.advance(MARKER_KEEP_S + 1)
+    assert bench.commit(2, bench.action("put", "b", V1)).verdict == DONE, "nor keeps it young"
 
 
 def test_a_walk_costs_nothing_until_something_is_due(bench: TransactBench) -> None:

@@ -5,7 +5,7 @@ of their own (`keyspace.LOCKS`), so that reads, scans and counts never see them;
 in a `LockTable`. A marker (`keyspace.MARKERS`) says that a transaction of one partition was committed there.
 
 Both are stored behind the header of a record (`hashrange.model.record`): whoever looks for the stamp of what was
-written finds that of the transaction in its place.
+written finds that of the transaction in its place, and for a marker when it was written by the leader's wall clock.
 
     lock    header, msgpack [txid, kind, item as JSON or nil, size before, units of indexes or nil]
     marker  header, msgpack [digest, [[size before, size after] of each action]]
@@ -69,10 +69,10 @@ def decode_lock(key: bytes, stored: bytes) -> Lock:
     return lock
 
 
-def encode_marker(digest: bytes, results: Iterable[WriteResult], stamp: int, index: int) -> bytes:
-    """The stored form of a marker."""
+def encode_marker(digest: bytes, results: Iterable[WriteResult], written: int, index: int) -> bytes:
+    """The stored form of a marker; `written` is the leader's wall clock as a stamp (`StampClock.wall`)."""
     sizes = [(result.old_size, result.new_size) for result in results]
-    return records.pack(_pack((digest, sizes)), 0, stamp, index)
+    return records.pack(_pack((digest, sizes)), 0, written, index)
 
 
 def decode_marker(stored: bytes) -> tuple[bytes, list[WriteResult]]:

@@ -37,7 +37,7 @@ class _Walk:
 
 
 class MarkerCollector:
-    """Collects the markers of the partitions that are led on a node. `now` is the present as a stamp."""
+    """Collects the markers of the partitions that are led on a node. `now` is the wall clock as a stamp."""
 
     def __init__(self, replicas: Callable[[], Iterable[Replica]], now: Callable[[], int]) -> None:
         self._replicas = replicas

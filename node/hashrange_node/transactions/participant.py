@@ -89,7 +89,8 @@ class Participant:
         effects.result = outcome
         if replica.budget is not None:
             replica.budget.charge_results(outcome.results)
-        stored = encode_marker(message.digest, outcome.results, stamp, situation.raft_index)  # type: ignore[arg-type]
+        written, index = self._node.stamps.wall, situation.raft_index
+        stored = encode_marker(message.digest, outcome.results, written, index)  # type: ignore[arg-type]
         effects.mutations.append((marker_key, stored))
         if group.propose(effects, done):
             self.counts.local += 1
@@ -176,8 +177,12 @@ class Participant:
             group.heat.several(keys, self._node.monotonic())
 
     def _valid(self, marker: bytes) -> bool:
-        """Whether a marker still stands for its transaction."""
-        return records.stamp(marker) + MARKER_KEEP_S * STAMPS_PER_S >= self._node.stamps.now
+        """Whether a marker still stands for its transaction.
+
+        Its age is that of the wall clock: the hybrid clock follows any clock of the cluster that is ahead, and with it
+        all transactions of the last minutes could be carried out again.
+        """
+        return records.stamp(marker) + MARKER_KEEP_S * STAMPS_PER_S >= self._node.stamps.wall
 
     def _count_conflicts(self, outcome: TransactOutcome) -> None:
         for each in outcome.results:

@@ -34,7 +34,7 @@ class Upkeep:
         report: Callable[[str, BaseException], None],
     ) -> None:
         self.locks = StalledLocks(node, wall_ms, monotonic, report)
-        self.markers = MarkerCollector(lambda: node.replicas.values(), lambda: node.stamps.now)
+        self.markers = MarkerCollector(lambda: node.replicas.values(), lambda: node.stamps.wall)
         self.ledger = LedgerKeeper(node, wall_ms, report)
         self._call_later = call_later
         self._report = report
