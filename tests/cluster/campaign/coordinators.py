@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import re
 import sys
+import threading
 import time
 from collections import Counter
 from pathlib import Path
@@ -32,7 +33,12 @@ ASKING_S = 3.0
 
 FROZEN_S = 8.0
 DEATH_S = 20.0
-LOCKS = re.compile(r"^hashrange_transactions_locks_held(?:\{[^}]*\})? ([0-9.e+]+)$", re.M)
+LOCKS = "hashrange_transactions_locks_held"
+STALLED = "hashrange_transactions_stalled"
+STALLED_MAX_S = 10.0
+"""Time in which a stalled transaction must be finished, once it counts as stalled."""
+
+WATCH_S = 0.4
 DEATH = re.compile(r"^router: dying at step (\w+)$", re.M)
 
 
@@ -87,21 +93,76 @@ def wait_unlocked(stage: Stage) -> None:
 
 
 def locks_held(stage: Stage) -> int:
-    """Items locked at all nodes, by their metrics; -1 while one does not tell."""
+    """Items locked at all nodes; -1 while one does not tell."""
+    return total(stage, LOCKS)
+
+
+def total(stage: Stage, gauge: str) -> int:
+    """The sum of a gauge over all nodes, by their metrics; -1 while one does not tell."""
     layout = stage.cluster.layout()
-    total = 0
+    line = re.compile(rf"^{gauge}(?:\{{[^}}]*\}})? ([0-9.e+]+)$", re.M)
+    found = 0
     for process in layout.of(NODE):
         try:
             page = asyncio.run(ask(layout.admin_url(process), "/metrics"))
         except AskError:
             return -1
-        total += sum(int(float(each)) for each in LOCKS.findall(page.decode()))
-    return total
+        found += sum(int(float(each)) for each in line.findall(page.decode()))
+    return found
+
+
+class StalledWatch:
+    """Looks all the time whether any transaction has stalled; `longest_s` is the longest time in which some had.
+
+    A router that dies while the transactions of the last one are being finished makes that longer: rare as deaths
+    are, not by much.
+    """
+
+    def __init__(self) -> None:
+        self.longest_s = 0.0
+        self.seen = 0
+        self._stop = threading.Event()
+        self._thread: threading.Thread | None = None
+
+    def start(self, stage: Stage) -> None:
+        """Begin (`Options.prepare`)."""
+        self._thread = threading.Thread(target=self._run, args=(stage,), daemon=True)
+        self._thread.start()
+
+    def stop(self, stage: Stage, judge: bool) -> None:
+        """End, and judge if asked to (`Options.stopped`)."""
+        self._stop.set()
+        if self._thread is not None:
+            self._thread.join()
+        stage.notes.append(
+            f"stalled transactions were seen {self.seen} times, for {self.longest_s:.1f} s at the longest"
+        )
+        if judge and self.longest_s > STALLED_MAX_S + ASKING_S:
+            stage.wrong.append(
+                f"some transaction was not finished {self.longest_s:.1f} s after it had stalled"
+            )
+
+    def _run(self, stage: Stage) -> None:
+        since: float | None = None
+        while not self._stop.wait(WATCH_S):
+            now = time.monotonic()
+            if total(stage, STALLED) > 0:
+                self.seen += since is None
+                since = now if since is None else since
+                self.longest_s = max(self.longest_s, now - since)
+            else:
+                since = None
 
 
 def play_deaths(seed: int, seconds: float, transactions: int = 0, **more: Any) -> Verdict:
     """F18: routers die again and again, at every step of the coordinator, and are started again."""
     faults: tuple[Fault, ...] = more.pop("faults", ())
+    watch = StalledWatch()
+
+    def stopped(stage: Stage) -> None:
+        watch.stop(stage, judge=not faults)  # a node that is away, too, may take longer
+        wait_unlocked(stage)
+
     verdict = run(
         Options(
             seconds=seconds,
@@ -110,7 +171,8 @@ def play_deaths(seed: int, seconds: float, transactions: int = 0, **more: Any) -
             pause_s=0.2,
             seed=seed,
             program=dying(),
-            stopped=wait_unlocked,
+            prepare=watch.start,
+            stopped=stopped,
             **more,
         )
     )
