@@ -154,9 +154,9 @@ def test_what_lies_elsewhere_is_not_granted_twice() -> None:
     assert total <= 200 * 100
 
 
-def test_debts_of_a_time_that_is_not_known_are_let_off() -> None:
+def test_what_a_router_used_while_it_was_cut_off_stalls_nobody_for_long() -> None:
     pool = Pool(100.0, 300.0, FORGET_S, 0.0)
-    pool.report("a", 1_000_000, 0, 0, 1.0, adopt=False, first=True)
+    pool.report("a", 1_000_000, 0, 0, 1.0, adopt=False)
     pool.settle(20.0)
     assert pool.balance > 0
 

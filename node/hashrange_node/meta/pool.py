@@ -33,8 +33,9 @@ SLOWEST = 0.5
 """Least part of its share that a router is left with while that goes on."""
 
 HEARSAY_MAX_S = 10.0
-"""What a router tells of first makes a debt of no more than so many seconds of the rate: part of it may have flowed in
-before this pool began."""
+"""What a router used unheard makes a debt of no more than so many seconds of the rate, besides the one that it is in
+itself: it lived on its share meanwhile, which was there before this pool began, or was given to others too. Nobody
+stands still for long because a router was cut off."""
 
 HELD_S = 1.0
 """A router's bucket takes in no more than so many seconds of its rate (`hashrange.wire.capacity`)."""
@@ -97,14 +98,12 @@ class Pool:
         refused: float,
         now: float,
         adopt: bool,
-        first: bool = False,
     ) -> tuple[int, float]:
         """Take a report and answer with (amount, rate): what the router gets at once, or gives back, and from now on.
 
         `adopt`: this vendor is new, and what an unknown router has left was given to it by the one before. It is
         taken over as it is, and what was used counts no further than what has flowed in here: neither is there a
-        burst out of nothing nor a debt for what the vendor before had accounted for. `first`: this vendor hears of
-        the router for the first time.
+        burst out of nothing nor a debt for what the vendor before had accounted for.
         """
         self.settle(now)
         holders = self._holders
@@ -116,10 +115,9 @@ class Pool:
             holder = holders[router] = _Holder(left, 0.0, used + refused, now)
             if adopt:
                 self.balance = max(self.balance - others - used, 0.0) + others + left
-            elif first:
-                self.balance = max(self.balance - used, min(self.balance, -self.rate * HEARSAY_MAX_S))
             else:
-                self.balance -= used
+                deepest = min(self.balance, -self.rate * HEARSAY_MAX_S) + min(left, 0.0)
+                self.balance = max(self.balance - used, deepest)
         else:
             elapsed = max(now - holder.at, 0.05)
             weight = 1 - exp(-elapsed / DEMAND_S)

@@ -126,7 +126,6 @@ class Vendor:
         """Count what a router has consumed and grant it its share."""
         reporter = self._reporters.get(message.router)
         grants: list[dict[str, Any]] = []
-        first = reporter is None
         if reporter is None:
             self._forget_reporters(now)
             reporter = self._reporters[message.router] = _Reporter(message.number, now - PERIOD_MS / 1000)
@@ -136,7 +135,7 @@ class Vendor:
         if message.number == reporter.number:
             since = max(reporter.heard, now - SPREAD_MAX_S)
             for need in message.needs:
-                grant = self._need(message.router, need, reporter.counted, since, now, first)
+                grant = self._need(message.router, need, reporter.counted, since, now)
                 if grant is not None:
                     grants.append(grant)
             reporter.heard = now
@@ -149,7 +148,6 @@ class Vendor:
         counted: dict[tuple[str, str], Amounts],
         since: float,
         now: float,
-        first: bool,
     ) -> dict[str, Any] | None:
         key = (need.table, need.index)
         each = self._metered.get(key)
@@ -167,10 +165,8 @@ class Vendor:
                 each.history = History(self.settings.peak_window_s)
             each.history.add(since, now, new, each.read.rate, each.write.rate)
         adopt = now - self.since < ADOPT_S
-        read, read_rate = each.read.report(router, read_used, need.read_left, read_refused, now, adopt, first)
-        write, write_rate = each.write.report(
-            router, write_used, need.write_left, write_refused, now, adopt, first
-        )
+        read, read_rate = each.read.report(router, read_used, need.read_left, read_refused, now, adopt)
+        write, write_rate = each.write.report(router, write_used, need.write_left, write_refused, now, adopt)
         return {
             "table": need.table,
             "index": need.index,
