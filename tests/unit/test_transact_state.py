@@ -80,6 +80,17 @@ def test_a_deletion_by_time_to_live_raises_the_watermark() -> None:
     assert bench.replica.group.max_delete > locked.stamp
 
 
+def test_a_sweep_leaves_a_locked_item_and_is_no_conflict_of_anybody() -> None:
+    bench = TransactBench()
+    bench.prepare(1, bench.stamp(), bench.action("put", "a"))
+    expiry = bench.action("delete", "a")
+    expiry.expiry_s = 1
+    assert bench.write(expiry).type_name == "TransactionConflictException"
+    assert bench.node.transactions.counts.conflicts == 0
+    assert bench.write(bench.action("delete", "a")).type_name == "TransactionConflictException"
+    assert bench.node.transactions.counts.conflicts == 1
+
+
 def test_the_watermark_has_deletions_under_way_and_forgets_those_that_failed() -> None:
     bench = TransactBench()
     stamp = bench.stamp()

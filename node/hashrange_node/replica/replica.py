@@ -127,7 +127,8 @@ class Replica:
             full_key = self.items + write.key
             held = group.overlay.get(full_key)
             if self.locked and self.locks.barring(write.key) is not None:
-                self.locks.counts.conflicts += 1
+                if write.expiry_s is None:  # a sweep comes again until it can have the item
+                    self.locks.counts.conflicts += 1
                 raise transaction_conflict()
             current = self.engine.get(full_key) if held is None else held[1]
             stamp = self.stamps()
