@@ -41,7 +41,12 @@ def arguments(words: list[str] | None = None) -> argparse.Namespace:
     )
     add = parser.add_argument
     add("--peers", type=Path, metavar="DIR", help="folder under which peers are installed")
-    add("--servers", type=_names, default=list(CATALOGUE), help=f"of {', '.join(CATALOGUE)}")
+    add(
+        "--servers",
+        type=_names,
+        default=[n for n in CATALOGUE if n != "hashrange-cluster"],
+        help=f"of {', '.join(CATALOGUE)}",
+    )
     add(
         "--endpoint", action="append", default=[], metavar="NAME=URL[,PID]", help="a server that runs already"
     )

@@ -87,6 +87,12 @@ def _hashrange(*flags: str, disk: bool = True) -> Command:
     return command
 
 
+def _cluster(_place: Place, port: int, data: Path) -> list[str]:
+    """Three nodes and a router; the supervisor's processor time is that of all of them."""
+    program = [sys.executable, "-m", "hashrange.cli.main", "cluster", "up"]
+    return [*program, "--port", str(port), "--data-dir", str(data)]
+
+
 def _dynalite(disk: bool) -> Command:
     def command(place: Place, port: int, data: Path) -> list[str] | None:
         node, script = shutil.which("node"), place.dynalite()
@@ -114,6 +120,7 @@ CATALOGUE: dict[str, Command] = {
     "hashrange-memory": _hashrange("--in-memory", disk=False),
     "hashrange-os": _hashrange("--durability", "os"),
     "hashrange-fsync": _hashrange("--durability", "fsync"),
+    "hashrange-cluster": _cluster,
     "dynalite-memory": _dynalite(disk=False),
     "dynalite-disk": _dynalite(disk=True),
     "local-memory": _dynamodb_local(disk=False),
