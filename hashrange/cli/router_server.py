@@ -49,8 +49,6 @@ from hashrange.wire.transactions import TXID_BYTES
 
 ACCOUNT = "000000000000"
 PROBE_S = 0.2
-LEDGER_PARTITIONS = 6
-"""So that the ledger of transactions is led by several nodes in each zone from the start."""
 
 
 class RouterServer:
@@ -102,7 +100,6 @@ class RouterServer:
             loop.call_later,
             alone=False,
         )
-        self.context.ledger_partitions = LEDGER_PARTITIONS
         self._authenticate = authenticator(config.secrets(), config.region, config.strict_region, clock)
         self.dispatcher: Dispatcher
         self.http: HttpServer

@@ -31,7 +31,7 @@ Times are epoch seconds with milliseconds, units are integers.
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 TableDocument = dict[str, Any]
@@ -70,16 +70,6 @@ def timestamp(now: float) -> float:
 def whole_range(partition_id: int) -> list[dict[str, int]]:
     """The `Partitions` of a new table or index: one partition over all hashes."""
     return [{"id": partition_id, "lo": HASH_MIN, "hi": HASH_MAX}]
-
-
-def even_ranges(partition_ids: Sequence[int]) -> list[dict[str, int]]:
-    """The `Partitions` of a new table that begins with several partitions of the same width."""
-    count = len(partition_ids)
-    bounds = [(HASH_MAX + 1) * number // count for number in range(count + 1)]
-    return [
-        {"id": each, "lo": bounds[number], "hi": bounds[number + 1] - 1}
-        for number, each in enumerate(partition_ids)
-    ]
 
 
 def key_names(key_schema: Iterable[Mapping[str, str]]) -> list[str]:

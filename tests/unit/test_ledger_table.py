@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Generator
-from itertools import count, pairwise
+from itertools import count
 from typing import Any
 
 import pytest
@@ -17,7 +17,7 @@ from hashrange_router.transactions.ledger_table import ensure_ledger, ledger_doc
 from hashrange.errors import ApiError, unavailable
 from hashrange.model.ledger import LEDGER_TABLE, is_system_table
 from hashrange.model.table import TableSchema
-from hashrange.model.table_document import HASH_MAX, TableDocument, even_ranges
+from hashrange.model.table_document import TableDocument
 from hashrange.model.table_state import table_activated
 from hashrange.wire.messages import ChangeTable, ConflictError, WhenSettled
 from tests.unit.table_support import ACCOUNT, NOW, REGION
@@ -32,12 +32,11 @@ class Control:
         self.created = 0
         self.routers: list[RouterContext] = []
 
-    def router(self, partitions: int = 6) -> RouterContext:
+    def router(self) -> RouterContext:
         numbers = count()
         context = RouterContext(
             Site(REGION, ACCOUNT, Quotas()), "2026", lambda: NOW, lambda: f"id-{next(numbers)}"
         )
-        context.ledger_partitions = partitions
         context.next_partition_id = lambda: self.next_id
         self.routers.append(context)
         return context
@@ -90,7 +89,7 @@ def test_the_first_transaction_creates_the_ledger_and_the_next_finds_it() -> Non
     assert found.value.value is table
     document = control.documents[LEDGER_TABLE]
     assert document["BillingMode"] == "PAY_PER_REQUEST"
-    assert [part["id"] for part in document["Partitions"]] == [5, 6, 7, 8, 9, 10]
+    assert [part["id"] for part in document["Partitions"]] == [5]
 
 
 def test_routers_that_race_get_the_same_table() -> None:
@@ -155,14 +154,3 @@ class _Call:
 
 def _method(operation: str) -> str:
     return operation[:-5].lower() + "_table"
-
-
-@pytest.mark.parametrize("number", [1, 2, 3, 6, 7])
-def test_even_ranges_cover_all_hashes_once(number: int) -> None:
-    ranges = even_ranges(range(10, 10 + number))
-    assert ranges[0]["lo"] == 0 and ranges[-1]["hi"] == HASH_MAX
-    assert [part["id"] for part in ranges] == list(range(10, 10 + number))
-    for before, after in pairwise(ranges):
-        assert before["hi"] + 1 == after["lo"]
-    widths = [part["hi"] - part["lo"] for part in ranges]
-    assert max(widths) - min(widths) <= 1

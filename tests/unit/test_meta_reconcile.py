@@ -10,6 +10,9 @@ import pytest
 from hashrange_node.meta.placement import Candidate, choose, may_share, replication_factor, with_replica
 from hashrange_node.meta.plan import plan
 from hashrange_node.meta.reconcile import BeginSplit, Members, Place, Transfer
+from hashrange_node.meta.splits import LEDGER_HEAT
+
+from hashrange.model.ledger import LEDGER_TABLE
 
 from .meta_support import SETTINGS, ModelCluster, node
 
@@ -345,6 +348,23 @@ def test_heat_splits_only_when_it_lasts_and_is_not_one_key() -> None:
     assert split.at == 1 << 60
     view.hot_s = {1: SETTINGS.split_hot_s - 1}
     assert plan(view, SETTINGS) == []
+
+
+def test_the_ledger_is_split_at_more_heat_than_a_table() -> None:
+    cluster = ModelCluster(["a", "b", "c"])
+    cluster.create(1)
+    cluster.settle()
+    view = cluster.view()
+    leader = view.leader(1)
+    assert leader is not None
+    leader.heat_at = 1 << 60
+    view.hot_s = {1: SETTINGS.split_hot_s}
+    view.placements[1]["table"] = LEDGER_TABLE
+    view.steady = frozenset((LEDGER_TABLE,))
+    leader.writes_per_s = LEDGER_HEAT * SETTINGS.split_writes_per_s - 1
+    assert plan(view, SETTINGS) == []
+    leader.writes_per_s += 1
+    assert isinstance(plan(view, SETTINGS)[0], BeginSplit)
 
 
 @pytest.mark.parametrize("seed", range(30))

@@ -96,8 +96,6 @@ class RouterContext:
         """Names one run of a transaction: bytes that nobody else comes up with."""
         self.transactions = TransactionCounts()
         self.next_partition_id: Callable[[], int] = lambda: 1
-        self.ledger_partitions = 1
-        """How many partitions the ledger of transactions begins with, if this router creates it."""
         self.locate: Callable[[Partition, bytes], Partition] = lambda partition, position: partition
         """What a split has put in the place of a partition, at a key: known earlier than the table's document."""
 

@@ -16,7 +16,7 @@ from hashrange.errors import ApiError, unavailable
 from hashrange.model.ledger import KEY, LEDGER_TABLE, TTL_ATTRIBUTE
 from hashrange.model.table import TableSchema
 from hashrange.model.table_arn import table_arn
-from hashrange.model.table_document import PAY_PER_REQUEST, TableDocument, even_ranges, timestamp
+from hashrange.model.table_document import PAY_PER_REQUEST, TableDocument, timestamp
 from hashrange.wire.messages import ChangeTable, ConflictError, WhenSettled
 from hashrange_router.api.context import RouterContext
 from hashrange_router.api.tables_create import plan_create
@@ -74,5 +74,4 @@ def ledger_document(context: RouterContext) -> TableDocument:
     document["TableName"] = LEDGER_TABLE
     document["TableArn"] = table_arn(site.region, site.account, LEDGER_TABLE)
     document["TimeToLive"] = {"AttributeName": TTL_ATTRIBUTE, "ChangedAt": timestamp(context.now())}
-    document["Partitions"] = even_ranges(range(first, first + context.ledger_partitions))
     return document
