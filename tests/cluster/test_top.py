@@ -13,8 +13,9 @@ from typing import Any
 
 from tests.conformance.conftest import make_client
 from tests.conformance.server import running
-from tests.conformance.support import error, s, table, wait_until
+from tests.conformance.support import error, s, table
 
+LOOKS = 20
 HASHRANGE = (sys.executable, "-m", "hashrange.cli.main")
 
 
@@ -69,12 +70,14 @@ def test_a_server_under_load(embedded_endpoint: str) -> None:
     with table(client, "p", gsi=(("by-g", "g", "KEYS_ONLY"),)) as name, load(client, name):
 
         def loaded() -> Any:
-            view = document(embedded_endpoint, "--interval", "0.5")
+            view = document(embedded_endpoint, "--interval", "2")
             rows = {row["name"]: row for row in view["tables"]}
             hot = {each["index"] for each in view["keys"] if each["table"] == name}
             return view if name in rows and rows[name]["load"]["errors"] and hot == {None, "by-g"} else None
 
-        view = wait_until(loaded, "the load on the screen")
+        # Each look takes seconds where other tests leave little of the machine.
+        view = next((found for found in (loaded() for _ in range(LOOKS)) if found), None)
+        assert view is not None, "the load on the screen"
         [row] = [row for row in view["tables"] if row["name"] == name]
         assert row["load"]["reads"] > row["load"]["writes"] > 0
         assert row["load"]["p99_s"] >= row["load"]["p50_s"] > 0
