@@ -19,7 +19,6 @@ Limit = Literal[
     "MaxOnDemandThroughputExceeded",
 ]
 PROVISIONED_EXCEEDED: Final[Limit] = "ProvisionedThroughputExceeded"
-ACCOUNT_EXCEEDED: Final[Limit] = "AccountLimitExceeded"
 KEY_RANGE_EXCEEDED: Final[Limit] = "KeyRangeThroughputExceeded"
 MAX_ON_DEMAND_EXCEEDED: Final[Limit] = "MaxOnDemandThroughputExceeded"
 
