@@ -1,0 +1,1 @@
+"""The Lambda control API: functions, versions, aliases, event source mappings, and Invoke."""

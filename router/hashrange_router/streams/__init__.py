@@ -1,0 +1,1 @@
+"""The DynamoDB Streams API, and reading streams for the trigger pool."""
