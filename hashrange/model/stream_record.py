@@ -1,9 +1,10 @@
 """One change of an item as its stream keeps it, and as GetRecords and Lambda events show it.
 
-    value = pack(event, key, old_json, new_json, images_size, stamp, expired)      # at the leader that writes it
-    record = unpack(sequence, value)                                               # of a RecordPage
-    body = render(record, codec, view_type, region, stream_arn)                    # a member of GetRecords' Records
-    body = render_event(record, codec, view_type, region, stream_arn)              # a member of a Lambda event's Records
+    value = pack(event, key, old_json, new_json, images_size, stamp, expired)   # at the leader that writes it
+    record = unpack(sequence, value)                                            # of a RecordPage
+    body = render(record, codec, view_type, region, stream_arn)                 # one of GetRecords' Records
+    body = render_event(record, codec, view_type, region, stream_arn)           # one of a Lambda event's Records
+    show = renderer(codec, view_type, region, stream_arn)                       # for many: body = show(record)
 
 The images are the JSON bytes of the stored items: they are never decoded, only put between other bytes. A stream keeps
 the images that its view type asks for (`images_of`), no more.

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from hashrange.errors import ApiError, internal, unavailable
-from hashrange.wire import cluster, documents, transactions
+from hashrange.wire import cluster, documents, streams, transactions
 from hashrange.wire import messages as wire
 from hashrange.wire.capacity import CapacityReport
 from hashrange.wire.faults import LeadershipLost, NotLeader, Overloaded, RoutingError, StaleRoute, Unreachable
@@ -44,6 +44,9 @@ RULES: dict[type, Rule] = {
     transactions.TransactPrepare: Rule(changes=True),
     transactions.TransactFinish: Rule(changes=True),
     transactions.TransactRead: Rule(),
+    streams.ReadShards: Rule(),
+    streams.ReadRecords: Rule(patience=3.0),
+    streams.LocateRecord: Rule(),
     wire.ChangeTable: Rule(control=True, changes=True),
     documents.ChangeDocument: Rule(control=True, changes=True),
     wire.TableStatistics: Rule(control=True),
@@ -129,7 +132,13 @@ def hash_of(message: Any) -> int | None:
         return int.from_bytes(message.key[:8], "big")
     if kind is wire.CollectionSize:
         return int.from_bytes(message.prefix[:8], "big")
+    if kind in _STREAMS:
+        lo: int = message.lo
+        return lo
     return None
+
+
+_STREAMS = frozenset((streams.ReadShards, streams.ReadRecords, streams.LocateRecord))
 
 
 _TRANSACTIONS = frozenset(

@@ -306,3 +306,66 @@ class TransactVersions(_message.Message):
     deletes: int
     versions: _containers.RepeatedCompositeFieldContainer[TransactVersions.Version]
     def __init__(self, partition: _Optional[int] = ..., deletes: _Optional[int] = ..., versions: _Optional[_Iterable[_Union[TransactVersions.Version, _Mapping]]] = ...) -> None: ...
+
+class ReadShards(_message.Message):
+    __slots__ = ("partition", "epoch", "lo", "label")
+    PARTITION_FIELD_NUMBER: _ClassVar[int]
+    EPOCH_FIELD_NUMBER: _ClassVar[int]
+    LO_FIELD_NUMBER: _ClassVar[int]
+    LABEL_FIELD_NUMBER: _ClassVar[int]
+    partition: int
+    epoch: int
+    lo: int
+    label: str
+    def __init__(self, partition: _Optional[int] = ..., epoch: _Optional[int] = ..., lo: _Optional[int] = ..., label: _Optional[str] = ...) -> None: ...
+
+class ReadRecords(_message.Message):
+    __slots__ = ("partition", "epoch", "lo", "shard", "after", "limit", "max_bytes", "wait_ms")
+    PARTITION_FIELD_NUMBER: _ClassVar[int]
+    EPOCH_FIELD_NUMBER: _ClassVar[int]
+    LO_FIELD_NUMBER: _ClassVar[int]
+    SHARD_FIELD_NUMBER: _ClassVar[int]
+    AFTER_FIELD_NUMBER: _ClassVar[int]
+    LIMIT_FIELD_NUMBER: _ClassVar[int]
+    MAX_BYTES_FIELD_NUMBER: _ClassVar[int]
+    WAIT_MS_FIELD_NUMBER: _ClassVar[int]
+    partition: int
+    epoch: int
+    lo: int
+    shard: str
+    after: bytes
+    limit: int
+    max_bytes: int
+    wait_ms: int
+    def __init__(self, partition: _Optional[int] = ..., epoch: _Optional[int] = ..., lo: _Optional[int] = ..., shard: _Optional[str] = ..., after: _Optional[bytes] = ..., limit: _Optional[int] = ..., max_bytes: _Optional[int] = ..., wait_ms: _Optional[int] = ...) -> None: ...
+
+class LocateRecord(_message.Message):
+    __slots__ = ("partition", "epoch", "lo", "shard", "at_ms")
+    PARTITION_FIELD_NUMBER: _ClassVar[int]
+    EPOCH_FIELD_NUMBER: _ClassVar[int]
+    LO_FIELD_NUMBER: _ClassVar[int]
+    SHARD_FIELD_NUMBER: _ClassVar[int]
+    AT_MS_FIELD_NUMBER: _ClassVar[int]
+    partition: int
+    epoch: int
+    lo: int
+    shard: str
+    at_ms: int
+    def __init__(self, partition: _Optional[int] = ..., epoch: _Optional[int] = ..., lo: _Optional[int] = ..., shard: _Optional[str] = ..., at_ms: _Optional[int] = ...) -> None: ...
+
+class RecordPage(_message.Message):
+    __slots__ = ("after", "ended", "records")
+    class Record(_message.Message):
+        __slots__ = ("sequence", "value")
+        SEQUENCE_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        sequence: bytes
+        value: bytes
+        def __init__(self, sequence: _Optional[bytes] = ..., value: _Optional[bytes] = ...) -> None: ...
+    AFTER_FIELD_NUMBER: _ClassVar[int]
+    ENDED_FIELD_NUMBER: _ClassVar[int]
+    RECORDS_FIELD_NUMBER: _ClassVar[int]
+    after: bytes
+    ended: bool
+    records: _containers.RepeatedCompositeFieldContainer[RecordPage.Record]
+    def __init__(self, after: _Optional[bytes] = ..., ended: _Optional[bool] = ..., records: _Optional[_Iterable[_Union[RecordPage.Record, _Mapping]]] = ...) -> None: ...

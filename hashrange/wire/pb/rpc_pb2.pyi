@@ -28,6 +28,9 @@ class MessageType(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     TRANSACT_PREPARE: _ClassVar[MessageType]
     TRANSACT_FINISH: _ClassVar[MessageType]
     TRANSACT_READ: _ClassVar[MessageType]
+    READ_SHARDS: _ClassVar[MessageType]
+    READ_RECORDS: _ClassVar[MessageType]
+    LOCATE_RECORD: _ClassVar[MessageType]
     RAFT_BATCH: _ClassVar[MessageType]
     SNAPSHOT_CHUNK: _ClassVar[MessageType]
     CHANGE_TABLE: _ClassVar[MessageType]
@@ -63,6 +66,7 @@ class AnswerType(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     ANSWER_TABLE_TOTALS: _ClassVar[AnswerType]
     ANSWER_TRANSACT_OUTCOME: _ClassVar[AnswerType]
     ANSWER_TRANSACT_VERSIONS: _ClassVar[AnswerType]
+    ANSWER_RECORD_PAGE: _ClassVar[AnswerType]
 FRAME_UNSPECIFIED: FrameKind
 FRAME_HELLO: FrameKind
 FRAME_REFUSED: FrameKind
@@ -81,6 +85,9 @@ TRANSACT_WRITE: MessageType
 TRANSACT_PREPARE: MessageType
 TRANSACT_FINISH: MessageType
 TRANSACT_READ: MessageType
+READ_SHARDS: MessageType
+READ_RECORDS: MessageType
+LOCATE_RECORD: MessageType
 RAFT_BATCH: MessageType
 SNAPSHOT_CHUNK: MessageType
 CHANGE_TABLE: MessageType
@@ -113,6 +120,7 @@ ANSWER_JSON: AnswerType
 ANSWER_TABLE_TOTALS: AnswerType
 ANSWER_TRANSACT_OUTCOME: AnswerType
 ANSWER_TRANSACT_VERSIONS: AnswerType
+ANSWER_RECORD_PAGE: AnswerType
 
 class Hello(_message.Message):
     __slots__ = ("protocol", "cluster", "kind", "id", "incarnation", "process", "az", "expected")
