@@ -22,7 +22,7 @@ from typing import Any, Final, Literal
 
 from hashrange.errors import CONDITION_FAILED, ApiError
 from hashrange.model import record as records
-from hashrange.model.ledger import LEDGER_TABLE
+from hashrange.model.ledger import is_system_table
 from hashrange.model.table import TableSchema
 from hashrange.model.table_document import PROVISIONED
 from hashrange.model.table_units import read_units_half, table_write_units_half, write_units_half
@@ -48,7 +48,7 @@ class Ceilings:
 
     def budget(self, schema: TableSchema, index_name: str | None) -> PartitionBudget | None:
         """The budget of a replica; None for tables that belong to the system."""
-        return None if schema.name == LEDGER_TABLE else PartitionBudget(self, index_name)
+        return None if is_system_table(schema.name) else PartitionBudget(self, index_name)
 
 
 class PartitionBudget:
