@@ -19,6 +19,7 @@ from hashrange_node.log.errors import LogError
 from hashrange_node.meta.controller import Controller
 from hashrange_node.node import Node
 from hashrange_node.replica.expiry import ExpirySweeper
+from hashrange_node.settings import ReplicationSettings
 from hashrange_node.storage.engine import EngineError
 from hashrange_node.transactions.upkeep import Upkeep
 from hashrange_router.api.context import RouterContext
@@ -75,6 +76,9 @@ class EmbeddedServer:
             index_lag_s=config.index_lag_ms / 1000,
             fatal=fatal,
             on_error=self._report,
+            settings=ReplicationSettings(
+                stream_retention_s=config.stream_retention_s, stream_rollover_s=config.stream_rollover_s
+            ),
         )
         self.node.ceilings = compose_ceilings(config, clock.monotonic)
         self.controller = Controller(

@@ -82,6 +82,8 @@ def replication_settings(config: NodeConfig) -> ReplicationSettings:
         retention_bytes=config.log_retention_mb << 20,
         snapshot_bytes_per_s=int(config.rebuild_mb_per_s * (1 << 20)),
         scrub_interval_s=config.scrub_interval_s,
+        stream_retention_s=config.stream_retention_s,
+        stream_rollover_s=config.stream_rollover_s,
     )
 
 

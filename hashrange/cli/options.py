@@ -194,6 +194,28 @@ OnDemandWindow = Annotated[
         "1800.0",
     ),
 ]
+StreamRetention = Annotated[
+    Text,
+    _text(
+        "--stream-retention-s",
+        "SECONDS",
+        _BEHAVIOUR,
+        "How long the records of a stream can be read, also when it is off or its table deleted (1 to 604800); "
+        "shorter for tests.",
+        "86400.0",
+    ),
+]
+StreamRollover = Annotated[
+    Text,
+    _text(
+        "--stream-rollover-s",
+        "SECONDS",
+        _BEHAVIOUR,
+        "The age at which an open shard of a stream is closed and continued by another (1 to 604800); shorter "
+        "for tests.",
+        "14400.0",
+    ),
+]
 ShowHotKeys = Annotated[
     Text,
     _text(

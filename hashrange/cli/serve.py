@@ -28,6 +28,8 @@ def serve(
     delay_transient_statuses: options.DelayStatuses = None,
     ttl_interval_ms: options.TtlInterval = None,
     index_lag_ms: options.IndexLag = None,
+    stream_retention_s: options.StreamRetention = None,
+    stream_rollover_s: options.StreamRollover = None,
     show_hot_keys: options.ShowHotKeys = None,
     throttling: options.Throttling = None,
     capacity_multiplier: options.CapacityMultiplier = None,

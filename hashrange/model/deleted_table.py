@@ -19,9 +19,6 @@ from hashrange.model.table_document import ACTIVE, TableDocument, revised, times
 DELETED_PREFIX = "$deleted/"
 """No client can name such a table: neither `$` nor `/` is a character of a table name."""
 
-RETENTION_S = 86_400.0
-"""How long records of a stream are kept (DynamoDB Developer Guide, DynamoDB Streams)."""
-
 
 def deleted_name(table_id: str) -> str:
     """The hidden name of the deleted table with this id."""

@@ -179,6 +179,19 @@ class DataConfig(BaseModel):
         le=86_400,
         description="time in which a table on demand may double its previous peak; shorter for tests",
     )
+    stream_retention_s: Seconds = Field(
+        86_400.0,
+        ge=1,
+        le=604_800,
+        description="time for which the records of a stream can be read, also when it is off or its table deleted; "
+        "shorter for tests",
+    )
+    stream_rollover_s: Seconds = Field(
+        14_400.0,
+        ge=1,
+        le=604_800,
+        description="age at which an open shard of a stream is closed and continued by another; shorter for tests",
+    )
     show_hot_keys: bool = Field(
         True,
         description="let hashrange top show the keys that are asked for most; off for keys that are secrets",

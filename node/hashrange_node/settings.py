@@ -29,7 +29,8 @@ class ReplicationSettings:
     message waits for a leader that is about to serve. slow_sync_s: a sync that takes longer makes the node hand
     its leaderships over; stuck_sync_s: one that takes longer ends the process. retention_bytes: log kept for
     followers that are behind; log_memory_bytes: what of it is kept in memory, over all groups.
-    snapshot_bytes_per_s: of the state sent to replicas that need it, per node.
+    snapshot_bytes_per_s: of the state sent to replicas that need it, per node. stream_retention_s: for how long the
+    records of a stream are kept; stream_rollover_s: age at which an open shard is closed and another continues it.
     """
 
     raft: Settings = field(default_factory=default_raft)
@@ -42,6 +43,8 @@ class ReplicationSettings:
     log_memory_bytes: int = 64 << 20
     snapshot_bytes_per_s: int = 32 << 20
     scrub_interval_s: float = 600.0
+    stream_retention_s: float = 86_400.0
+    stream_rollover_s: float = 14_400.0
 
 
 @dataclass(slots=True)
