@@ -42,6 +42,11 @@ class ControlDocuments:
 
     def __init__(self) -> None:
         self._kinds: dict[str, dict[str, ControlDocument]] = {}
+        self._watchers: dict[str, list[Callable[[str], None]]] = {}
+
+    def watch(self, kind: str, changed: Callable[[str], None]) -> None:
+        """Have `changed` told the name of every document of a kind that is made, replaced or removed from now on."""
+        self._watchers.setdefault(kind, []).append(changed)
 
     def get(self, kind: str, name: str) -> ControlDocument | None:
         """One document, or None."""
@@ -65,6 +70,8 @@ class ControlDocuments:
             known.pop(name, None)
         else:
             known[name] = after
+        for changed in self._watchers.get(kind, ()):
+            changed(name)
         return before
 
     def follow(

@@ -2,12 +2,13 @@
 
 The order of checks is the service's: method and content type, JSON, target, credentials, body. An operation
 is found by its target in one dictionary look-up; everything that is not a plain POST to `/` with a known
-target takes the slow path (`_other`). Latency, errors and consumed capacity are recorded at the one place
+target takes the slow path: the other JSON services, then those with paths, then pages (`_other`). Latency, errors and consumed capacity are recorded at the one place
 where a call ends.
 """
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
 from time import perf_counter
@@ -20,6 +21,7 @@ from hashrange.runtime.logging import AccessLog, get_logger
 from hashrange.runtime.telemetry import OperationStats, Telemetry
 from hashrange.wire.messages import Transport
 from hashrange_router.api.call import Call, Operation
+from hashrange_router.api.rest import RestCall, RestReply, RestService
 from hashrange_router.http.request import Request
 
 JSON_1_1 = b"application/x-amz-json-1.1"
@@ -84,6 +86,8 @@ class Dispatcher:
     ) -> None:
         self._entries = entries
         self._services: dict[bytes, JsonService] = {}
+        self._rest: list[RestService] = []
+        self._tasks: set[asyncio.Task[None]] = set()
         self._transport = transport
         self._telemetry = telemetry
         self._access_log = access_log
@@ -97,6 +101,10 @@ class Dispatcher:
     def serve(self, service: JsonService) -> None:
         """Serve another service too."""
         self._services[service.prefix] = service
+
+    def serve_rest(self, service: RestService) -> None:
+        """Serve a service whose calls are named by method and path."""
+        self._rest.append(service)
 
     def authenticate_with(self, authenticate: Authenticate) -> None:
         """Check requests like this from now on; what it raises is their answer."""
@@ -114,7 +122,7 @@ class Dispatcher:
         ) and not self._is_call(request):
             service = self._service_of(request)
             if service is None:
-                self._pages(request)
+                self._other(request, started)
                 return
             entries = service.entries
         entry = None
@@ -163,6 +171,66 @@ class Dispatcher:
         if request.method != b"POST" or request.target != b"/" or _content_type(request) != JSON_1_1:
             return None
         return self._services.get(request.headers.get(b"x-amz-target", b"").partition(b".")[0])
+
+    def _other(self, request: Request, started: float) -> None:
+        """A request that is none of the JSON services': a call of a service with paths, or a page."""
+        for service in self._rest:
+            call = None
+            try:
+                call = service.find(request)
+                if call is None:
+                    continue
+                if not call.open:
+                    self._authenticate(request, service.signing_name)
+            except ApiError as error:
+                operation = call.operation if call is not None else "Unknown"
+                self._finish_rest(request, operation, service.refusal(error), started, error)
+                return
+            self.in_flight += 1
+            task = asyncio.get_running_loop().create_task(self._run_rest(request, service, call, started))
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+            return
+        self._pages(request)
+
+    async def _run_rest(self, request: Request, service: RestService, call: RestCall, started: float) -> None:
+        """Run a call to its end; nothing that it raises goes further."""
+        failure: ApiError | None = None
+        try:
+            reply = await call.run()
+        except ApiError as error:
+            failure = error
+        except asyncio.CancelledError:
+            failure = internal()
+            raise
+        except Exception as error:
+            self._log.error(
+                "an operation failed",
+                request_id=request.request_id,
+                operation=call.operation,
+                exc_info=error,
+            )
+            failure = internal()
+        finally:
+            self.in_flight -= 1
+            if failure is not None:
+                reply = service.refusal(failure)
+            self._finish_rest(request, call.operation, reply, started, failure)
+
+    def _finish_rest(
+        self, request: Request, operation: str, reply: RestReply, started: float, error: ApiError | None
+    ) -> None:
+        """Answer, and count it."""
+        stats = self._telemetry.operation(operation, "")
+        seconds = perf_counter() - started
+        if error is None:
+            stats.observe(seconds)
+        else:
+            stats.fail(error.type_name)
+        if self._access_log.enabled:
+            name = error.type_name if error is not None else ""
+            self._access_log.record(request.request_id, operation, "", reply.status, seconds, name)
+        request.reply(reply.status, reply.body, reply.content_type, reply.lines())
 
     def _refuse(
         self, request: Request, entry: OperationEntry | None, error: ApiError, started: float

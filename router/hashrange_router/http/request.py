@@ -97,6 +97,10 @@ class Request:
             self._id = next(self._connection.heads.ids)
         return self._id.decode()
 
+    def name(self, request_id: str) -> None:
+        """Answer with this request id, for requests that are known by it elsewhere too."""
+        self._id = request_id.encode("latin-1")
+
     @property
     def content_type(self) -> bytes:
         """The content type an answer to this request takes: the request's JSON flavour, else
