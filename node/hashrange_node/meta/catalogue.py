@@ -264,7 +264,10 @@ class Catalogue:
 
     def _index_parts(self, name: str, before: TableDocument | None, after: TableDocument | None) -> None:
         for partition in partitions_of(before):
-            self._parts.pop(partition, None)
+            if (
+                partition in self._parts and self._parts[partition][0] == name
+            ):  # else it is another table's now
+                del self._parts[partition]
         if after is not None:
             for index, part in ranges_in(after):
                 self._parts[part["id"]] = (name, index, part["lo"], part["hi"])

@@ -65,6 +65,39 @@ class Changes:
                 effects.ranges.extend(keyspace.ranges_of(partition))
         group.propose(effects, done)
 
+    def rename(self, name: str, expected: tuple[str, int], after: TableDocument, done: Done) -> None:
+        """Move a document to the name that it has now: the old one is free at once.
+
+        The partitions that it still names go with it, the others are dropped. Answers with the document.
+        """
+        catalogue = self._catalogue
+        before: TableDocument | None = self._planned(records.table_key(name))
+        if before is None or (before["TableId"], before["Generation"]) != expected:
+            self._conflict(done)
+            return
+        new = after["TableName"]
+        mutations: list[Mutation] = [
+            (records.table_key(name), None),
+            (records.table_key(new), records.dump(after)),
+        ]
+        effects = Effects(mutations, [], after)
+        if catalogue.clustered:
+            kept = owners(after)
+            for partition, placement in self._placements().items():
+                if placement["table"] != name:
+                    continue
+                moved: Placement | None = None
+                if placement["index"] in kept:
+                    moved = {**placement, "table": new, "conf": placement["conf"] + 1}
+                mutations.append(
+                    (records.placement_key(partition), records.dump(moved) if moved is not None else None)
+                )
+        else:
+            for partition in partitions_of(before).keys() - partitions_of(after).keys():
+                effects.ranges.extend(keyspace.ranges_of(partition))
+        catalogue.group.driver.admit(catalogue.group)
+        catalogue.group.propose(effects, done)
+
     def _placed(self, name: str, before: TableDocument | None, after: TableDocument | None) -> list[Mutation]:
         """Placements that come and go with a change of a table."""
         kept = owners(after)

@@ -38,7 +38,14 @@ class Controller:
         self.node = node
         self.work = Work(node)
         self.local = LocalReplicas(node, self.work, incarnation)
-        self.transitions = Transitions(node.catalogue, node.scheduler, now, self._led_here, transient_delay_s)
+        self.transitions = Transitions(
+            node.catalogue,
+            node.scheduler,
+            now,
+            self._led_here,
+            transient_delay_s,
+            node.settings.stream_retention_s,
+        )
         self._started = False
         catalogue = node.catalogue
         catalogue.subscribe(self._changed)

@@ -52,7 +52,7 @@ class LocalReplicas:
     def changed(self, name: str, before: TableDocument | None, after: TableDocument | None) -> None:
         """A table's document was changed; what it names is opened, or has its schema replaced."""
         if not self._node.catalogue.clustered:
-            for partition in partitions_of(before).keys() - partitions_of(after).keys():
+            for partition in partitions_of(before).keys() - self._node.catalogue.partitions():
                 self._close(partition)
         if after is not None:
             self._node.open_table(name)

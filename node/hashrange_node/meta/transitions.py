@@ -1,7 +1,9 @@
 """What the leader of the control plane does about documents: it carries each from a transient state to the next.
 
 A table CREATING becomes ACTIVE when each of its partitions has a leader; an index CREATING when every partition of
-the table reports it filled; one DELETING goes when every partition reports that no change for it is queued. Reports
+the table reports it filled; one DELETING goes when every partition reports that no change for it is queued. A stream
+is switched when every partition reports that its shard is open, or closed. A table DELETING goes; while records of its
+streams may be read its document only gives its name up (`hashrange.model.deleted_table`). Reports
 are kept in memory only: whoever did the work repeats them until the document has moved on, so a new leader hears
 them again. Elsewhere than at the leader this does nothing.
 """
@@ -11,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Protocol
 
-from hashrange.model import table_state
+from hashrange.model import deleted_table, table_state
 from hashrange.model.table_document import ACTIVE, CREATING, DELETING, TableDocument
 from hashrange.wire.cluster import WorkDone
 from hashrange.wire.messages import ChangeTable, ConflictError, Done, WhenSettled
@@ -19,6 +21,9 @@ from hashrange_node.meta.catalogue import Catalogue
 from hashrange_node.meta.documents import partitions_of
 
 RETRY_DELAY_S = 0.2
+FORGET_PAUSE_S = 1.0
+"""Streams that have passed their time are looked for no more often than this."""
+
 Transition = Callable[[TableDocument], TableDocument | None]
 
 
@@ -40,11 +45,16 @@ def drained(index: dict[str, Any]) -> str:
     return f"drained:{index['IndexName']}:{index['Partitions'][0]['id']}"
 
 
+def switched(document: TableDocument) -> str:
+    """What a partition reports once its shard agrees with a document whose stream is being switched."""
+    return f"stream:{document['LatestStreamLabel']}:{document['StreamChanging']}"
+
+
 class Transitions:
     """`ready(partition)` tells whether a partition has a leader; call `poke` when that may have changed.
 
     `now` is the wall clock in seconds. `delay_s` holds tables and indexes in their transient states for a while, for
-    programs that want to see them.
+    programs that want to see them. `retention_s`: for how long a stream that is off stays on record.
     """
 
     def __init__(
@@ -54,6 +64,7 @@ class Transitions:
         now: Callable[[], float],
         ready: Callable[[int], bool],
         delay_s: float = 0.0,
+        retention_s: float = 86_400.0,
     ) -> None:
         self.stopped = False
         self.ready = ready
@@ -61,6 +72,8 @@ class Transitions:
         self._timers = timers
         self._now = now
         self._delay_s = delay_s
+        self._retention_s = retention_s
+        self._forgetting: set[str] = set()
         self._creating: set[str] = set()
         self._work: dict[tuple[str, str, str], set[int]] = {}
         self._pending: set[tuple[str, str]] = set()
@@ -99,6 +112,8 @@ class Transitions:
         indexes = after["GlobalSecondaryIndexes"] if after is not None else ()
         wanted = {filled(i) for i in indexes if i["Status"] == CREATING}
         wanted |= {drained(i) for i in indexes if i["Status"] == DELETING}
+        if after is not None and "StreamChanging" in after:
+            wanted.add(switched(after))
         for key in [key for key in self._work if key[0] == name]:
             if after is None or key[1] != after["TableId"] or key[2] not in wanted:
                 del self._work[key]
@@ -112,11 +127,11 @@ class Transitions:
             self._creating.add(name)
             self._try_activate(name)
         elif status == DELETING:
-            self._later(name, "delete", lambda d: None if d["Status"] == DELETING else d)
+            self._later(name, "delete", self._deleted)
         elif status == ACTIVE:
             self._try_indexes(name, document)
-            if "StreamChanging" in document:
-                self._later(name, "stream", table_state.stream_settled)
+            self._try_stream(name, document)
+            self._watch_streams(name, document)
 
     # ---- tables
 
@@ -129,6 +144,15 @@ class Transitions:
         document = self._catalogue.documents.get(name)
         if document is not None and all(self.ready(partition) for partition in partitions_of(document)):
             self._later(name, "activate", lambda d: table_state.table_activated(d, self._now()))
+
+    def _deleted(self, document: TableDocument) -> TableDocument | None:
+        """What becomes of a table that is to go."""
+        if document["Status"] != DELETING:
+            return document
+        now = self._now()
+        if deleted_table.retires(document, now, self._retention_s):
+            return deleted_table.retired(document, now, self._retention_s)
+        return None
 
     def when_settled(self, message: WhenSettled, done: Done) -> None:
         """Answer when a table can be used, or is gone."""
@@ -184,6 +208,45 @@ class Transitions:
 
         return transition
 
+    # ---- streams
+
+    def _try_stream(self, name: str, document: TableDocument) -> None:
+        if "StreamChanging" not in document:
+            return
+        what = switched(document)
+        if {part["id"] for part in document["Partitions"]} <= self._reported(document, what):
+            self._later(name, "stream", self._switched(what))
+
+    @staticmethod
+    def _switched(what: str) -> Transition:
+        def transition(document: TableDocument) -> TableDocument:
+            if "StreamChanging" in document and switched(document) == what:
+                return table_state.stream_settled(document)
+            return document
+
+        return transition
+
+    def _watch_streams(self, name: str, document: TableDocument) -> None:
+        """See to it that a stream which has passed its time is forgotten, a deleted table with the last of its own."""
+        due = deleted_table.forgets_at(document, self._retention_s)
+        if due is None or name in self._forgetting:
+            return
+        self._forgetting.add(name)
+        delay_s = max(due - self._now(), FORGET_PAUSE_S)
+        self._timers.call_later(delay_s, lambda: self._forget_streams(name))
+
+    def _forget_streams(self, name: str) -> None:
+        self._forgetting.discard(name)
+        document = self._catalogue.documents.get(name)
+        if document is None or document["Status"] != ACTIVE or not self.leading or self.stopped:
+            return
+
+        def forgotten(document: TableDocument) -> TableDocument | None:
+            return deleted_table.streams_forgotten(document, self._now(), self._retention_s)
+
+        self._later(name, "forget", forgotten)
+        self._watch_streams(name, document)
+
     # ---- proposing
 
     def _later(self, name: str, what: str, transition: Transition) -> None:
@@ -214,6 +277,9 @@ class Transitions:
 
         expected = (document["TableId"], document["Generation"])
         try:
-            self._catalogue.change(ChangeTable(name, expected, after, []), done)
+            if after is not None and after["TableName"] != name:
+                self._catalogue.changes.rename(name, expected, after, done)
+            else:
+                self._catalogue.change(ChangeTable(name, expected, after, []), done)
         except Exception as error:
             done(error)

@@ -1,4 +1,5 @@
-"""What the leaders of partitions do about documents: fill indexes, drain queues, keep the expiry index.
+"""What the leaders of partitions do about documents: fill indexes, drain queues, keep the expiry index, and empty
+the partitions of deleted tables that are kept for their streams.
 
 It is a loop of small reactions. When a replica on this node begins to lead, and whenever its table's document is
 changed, what the document asks of the partition is compared with what is going on. The end of a piece of work is told
@@ -12,9 +13,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from hashrange.errors import ApiError
+from hashrange.model.deleted_table import is_deleted
 from hashrange.model.table_document import CREATING, DELETING, TableDocument
 from hashrange.wire.cluster import WorkDone
-from hashrange_node.meta.transitions import drained, filled
+from hashrange_node.meta.transitions import drained, filled, switched
 from hashrange_node.replica.effects import Effects, Mutation
 from hashrange_node.replica.fill import ExpiryFill, Fill, IndexFill
 from hashrange_node.replica.replica import Replica
@@ -26,6 +28,8 @@ if TYPE_CHECKING:
 RETRY_DELAY_S = 0.2
 REPEAT_S = 2.0
 DROP_STEP = 2_000
+ITEM_SPACES = [space for space in keyspace.HASHED_SPACES if space < keyspace.EXPIRY]
+"""Where items and the entries of local indexes lie."""
 
 
 class _Task:
@@ -113,6 +117,8 @@ class Work:
                 wanted.add(filled(index))
             elif index["Status"] == DELETING:
                 wanted.add(drained(index))
+        if after is not None and "StreamChanging" in after:
+            wanted.add(switched(after))
         for key, task in list(self._tasks.items()):
             if task.replica.schema.name == name and task.what not in wanted:
                 del self._tasks[key]
@@ -129,6 +135,52 @@ class Work:
             elif index["Status"] == DELETING:
                 self._drain_index(replica, index["IndexName"], drained(index))
         self._keep_expiry(replica, document)
+        if "StreamChanging" in document:
+            self._switch_stream(replica, switched(document))
+        if is_deleted(document):
+            self._empty(replica)
+
+    # ---- streams
+
+    def _switch_stream(self, replica: Replica, what: str) -> None:
+        """Report once the entry that opens or closes the partition's shard is applied."""
+        task = self._task(replica, "", what)
+        if task is not None:
+            self._await_shard(task)
+
+    def _await_shard(self, task: _Task) -> None:
+        if task.stopped or self.stopped:
+            return
+
+        def applied(answer: Any) -> None:
+            if isinstance(answer, ApiError):
+                self._node.scheduler.call_later(RETRY_DELAY_S, lambda: self._await_shard(task))
+            else:
+                self._finish(task)
+
+        task.replica.group.propose(Effects([], [], None), applied)
+
+    # ---- deleted tables
+
+    def _empty(self, replica: Replica) -> None:
+        """The table was deleted and the partition is kept for its streams: the items go, and no more are taken."""
+        replica.closed = True
+        group, place = replica.group, replica.place
+        ranges = [keyspace.hashes_of(place.store, space, place.lo, place.hi) for space in ITEM_SPACES]
+        ranges.append((keyspace.queue_prefix(replica.id), keyspace.queue_prefix(replica.id + 1)))
+        if self.stopped or not group.serving:
+            return
+        if not group.overlay and all(next(replica.engine.scan(*each), None) is None for each in ranges):
+            return
+        counts = [(space, -n, -size) for space, (n, size) in group.counts.items() if n or size]
+        effects = Effects([], counts, None)
+        effects.ranges = ranges
+
+        def emptied(answer: Any) -> None:
+            if isinstance(answer, ApiError):
+                self._node.scheduler.call_later(RETRY_DELAY_S, lambda: self._empty(replica))
+
+        group.propose(effects, emptied)
 
     # ---- global indexes
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from hashrange.errors import ApiError, internal, transaction_conflict, unavailable
+from hashrange.errors import ApiError, internal, resource_not_found, transaction_conflict, unavailable
 from hashrange.model import record as records
 from hashrange.model.table import TableSchema
 from hashrange.model.table_units import write_units_half
@@ -35,15 +35,16 @@ class Replica:
     applied, so that they can be sent on; `on_leading`
     when this replica begins to serve, and when it has stopped; `on_split` when it has been replaced by two.
     While `congested`, no writes are taken: their index changes would queue without end. While `splitting`, none
-    either: the partition is about to be replaced by two. `locks` are those of transactions, while this replica leads;
-    `locked` are the same by the keys of their items. `budget` bounds what the replica does in a second, None without
-    a bound; `behind` is the global index that last held the queue up.
+    either: the partition is about to be replaced by two. Nor when `closed`: its table was deleted. `locks` are those of
+    transactions, while this replica leads; `locked` are the same by the keys of their items. `budget` bounds what the
+    replica does in a second, None without a bound; `behind` is the global index that last held the queue up.
     """
 
     __slots__ = (
         "_strong",
         "behind",
         "budget",
+        "closed",
         "congested",
         "engine",
         "epoch",
@@ -76,7 +77,7 @@ class Replica:
     ) -> None:
         self.id = group.id
         self.place = group.place
-        self.congested = self.splitting = False
+        self.congested = self.splitting = self.closed = False
         self.budget: PartitionBudget | None = None
         self.behind = ""
         self.epoch = 1
@@ -119,7 +120,7 @@ class Replica:
             return
         try:
             group.driver.admit(group)
-            if self.congested or self.splitting:
+            if self.congested or self.splitting or self.closed:
                 raise self.busy()
             budget = self.budget if write.expiry_s is None else None
             if budget is not None:
@@ -156,7 +157,9 @@ class Replica:
             self.answer_led(effects.result, done)
 
     def busy(self) -> ApiError:
-        """Why no writes are taken while `congested` or `splitting`."""
+        """Why no writes are taken while `congested` or `splitting`, or when `closed`."""
+        if self.closed:
+            return resource_not_found()
         if self.congested:
             if self.throttles and find_global_index(self.schema, self.behind) is not None:
                 return index_behind(self.schema, self.behind)

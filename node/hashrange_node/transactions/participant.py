@@ -226,7 +226,7 @@ def _versions(replica: Replica, keys: list[bytes]) -> TransactVersions:
 def _admit(replica: Replica) -> None:
     """Raise ServiceUnavailable where a write would be refused. The end of a transaction never is for these reasons."""
     replica.group.driver.admit(replica.group)
-    if replica.congested or replica.splitting:
+    if replica.congested or replica.splitting or replica.closed:
         raise replica.busy()
     if replica.budget is not None:
         replica.budget.admit_write(replica.schema)
