@@ -222,9 +222,10 @@ def _compare(dynamodb: Any, options: Options, verdict: Verdict) -> None:
             missing = sorted(source.keys() - derived.keys())
             more = sorted(derived.keys() - source.keys())
             other = sorted(key for key in source.keys() & derived.keys() if source[key] != derived[key])
+            samples = [(source[key], derived[key]) for key in other[:2]]
             verdict.wrong.append(
                 f"after {options.settle_s:.0f} s the copy lacks {len(missing)} items {missing[:3]}, "
-                f"has {len(more)} too many {more[:3]}, and {len(other)} are different {[(source[k], derived[k]) for k in other[:2]]}"
+                f"has {len(more)} too many {more[:3]}, and {len(other)} are different {samples}"
             )
             return
         time.sleep(0.2)
