@@ -1,0 +1,1 @@
+"""`hashrange functions`: deploys handlers with their triggers, shows their logs, invokes and lists them."""
