@@ -41,6 +41,14 @@ async def collect(consumer: Consumer, enough: Callable[[list[int]], bool]) -> li
     return seen
 
 
+async def until(condition: Callable[[], bool]) -> None:
+    for _ in range(2_000):
+        if condition():
+            return
+        await asyncio.sleep(0.01)
+    raise TimeoutError
+
+
 # ---- lineage
 
 
@@ -173,8 +181,7 @@ def test_latest_leaves_out_what_there_was_and_reads_what_comes_after() -> None:
         consumer = consumer_of(stream, table, settings=settings)
         seen: list[int] = []
         async with consumer:
-            while "b" not in stream.reads:
-                await asyncio.sleep(0.01)
+            await until(lambda: "b" in stream.reads)
             stream.write("b", 3)
             stream.open("c", parent="b")
             stream.write("c", 4)
@@ -235,14 +242,11 @@ def test_two_workers_share_the_shards_and_one_takes_over_when_the_other_stands_s
         def owners() -> list[str]:
             return sorted(item["owner"]["S"] for item in table.items.values() if "owner" in item)
 
-        async with second:
-            async with first:
-                while owners() != ["one", "one", "two", "two"]:
-                    await asyncio.sleep(0.02)
-                for task in first._tasks:  # it renews nothing any more
-                    task.cancel()
-                while owners() != ["two"] * 4:
-                    await asyncio.sleep(0.02)
+        async with second, first:
+            await until(lambda: owners() == ["one", "one", "two", "two"])
+            for task in first._tasks:  # it renews nothing any more
+                task.cancel()
+            await until(lambda: owners() == ["two"] * 4)
 
     asyncio.run(asyncio.wait_for(scenario(), 30))
 
@@ -254,11 +258,9 @@ def test_rows_of_finished_shards_that_are_gone_are_removed() -> None:
 
     async def scenario() -> None:
         async with consumer_of(stream, table):
-            while table.items.get("a", {}).get("checkpoint") != {"S": SHARD_END}:
-                await asyncio.sleep(0.01)
+            await until(lambda: table.items.get("a", {}).get("checkpoint") == {"S": SHARD_END})
             del stream.shards["a"]
-            while "a" in table.items:
-                await asyncio.sleep(0.01)
+            await until(lambda: "a" not in table.items)
 
     asyncio.run(asyncio.wait_for(scenario(), 20))
 
