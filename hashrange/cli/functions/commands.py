@@ -6,19 +6,15 @@ import json
 import os
 import sys
 from collections.abc import Callable
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from hashrange.cli.functions import options
+from hashrange.cli.functions.options import DEFAULT_ENDPOINT, DEFAULT_REGION
+
 if TYPE_CHECKING:
     from hashrange.cli.functions.client import Api
-
-DEFAULT_ENDPOINT = "http://localhost:8000"
-DEFAULT_REGION = "us-east-1"
-_FUNCTION = "The function"
-_TRIGGER = "Its trigger"
-_SERVER = "Server"
 
 app = typer.Typer(
     help="""Run handlers written for AWS Lambda on the changes of tables.
@@ -33,36 +29,6 @@ boto3's `lambda` client and the AWS CLI work on the same endpoint.
 """,
     no_args_is_help=True,
 )
-
-
-def _option(flag: str, metavar: str, panel: str, text: str) -> Any:
-    return typer.Option(flag, metavar=metavar, help=text, rich_help_panel=panel, show_default=False)
-
-
-def _number(flag: str, metavar: str, panel: str, text: str, least: int, most: int) -> Any:
-    return typer.Option(
-        flag, metavar=metavar, min=least, max=most, help=text, rich_help_panel=panel, show_default=False
-    )
-
-
-def _switch(flag: str, panel: str, text: str) -> Any:
-    return typer.Option(flag, help=text, rich_help_panel=panel, show_default=False)
-
-
-EndpointUrl = Annotated[
-    str,
-    typer.Option(
-        "--endpoint-url", metavar="URL", help="The server, or a router of a cluster.", rich_help_panel=_SERVER
-    ),
-]
-Region = Annotated[
-    str,
-    typer.Option(
-        "--region", metavar="REGION", help="Region to sign for.", envvar="AWS_REGION", rich_help_panel=_SERVER
-    ),
-]
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, for scripts.")]
-Name = Annotated[str, typer.Argument(metavar="NAME", help="The function: its name, NAME:ALIAS, or its ARN.")]
 
 
 def _work(endpoint: str, region: str, work: Callable[[Api], Any]) -> Any:
@@ -84,102 +50,32 @@ def _work(endpoint: str, region: str, work: Callable[[Api], Any]) -> Any:
 
 @app.command()
 def deploy(
-    path: Annotated[
-        str, typer.Argument(metavar="PATH", help="A .py or .js file, a folder, a .zip, or an executable.")
-    ],
-    name: Annotated[str | None, _option("--name", "NAME", _FUNCTION, "Its name; else that of PATH.")] = None,
-    handler: Annotated[
-        str | None,
-        _option(
-            "--handler", "MODULE.FUNCTION", _FUNCTION, "What runs; else looked for: handler.handler, ..."
-        ),
-    ] = None,
-    runtime: Annotated[
-        str | None,
-        _option(
-            "--runtime", "RUNTIME", _FUNCTION, "python3.12, nodejs20.x, provided.al2023 ...; else by PATH."
-        ),
-    ] = None,
-    env: Annotated[
-        list[str] | None,
-        _option("--env", "NAME=VALUE", _FUNCTION, "An environment variable; repeat for more."),
-    ] = None,
-    timeout: Annotated[
-        int | None, _number("--timeout", "SECONDS", _FUNCTION, "Longest run (default 3).", 1, 900)
-    ] = None,
-    memory: Annotated[
-        int | None, _number("--memory", "MB", _FUNCTION, "Memory limit (default 128).", 128, 10_240)
-    ] = None,
-    ephemeral: Annotated[
-        int | None, _number("--tmp-size", "MB", _FUNCTION, "Room in /tmp (default 512).", 512, 10_240)
-    ] = None,
-    description: Annotated[
-        str | None, _option("--description", "TEXT", _FUNCTION, "What it does, for people.")
-    ] = None,
-    table: Annotated[
-        list[str] | None,
-        _option("--table", "TABLE", _TRIGGER, "Run on this table's changes; repeat for more tables."),
-    ] = None,
-    batch_size: Annotated[
-        int | None, _number("--batch-size", "N", _TRIGGER, "Changes in one event (default 100).", 1, 10_000)
-    ] = None,
-    batch_window: Annotated[
-        int | None,
-        _number("--batch-window", "SECONDS", _TRIGGER, "Gather changes for this long (default 0).", 0, 300),
-    ] = None,
-    parallel: Annotated[
-        int | None,
-        _number("--parallel", "N", _TRIGGER, "Batches of a shard at once, in order for each item.", 1, 10),
-    ] = None,
-    start: Annotated[
-        str | None,
-        _option(
-            "--start", "POSITION", _TRIGGER, "A new trigger begins with TRIM_HORIZON (default) or LATEST."
-        ),
-    ] = None,
-    filters: Annotated[
-        list[str] | None,
-        _option(
-            "--filter", "JSON", _TRIGGER, "Only changes that match this pattern; repeat for alternatives."
-        ),
-    ] = None,
-    max_retries: Annotated[
-        int | None,
-        _number("--max-retries", "N", _TRIGGER, "Retries of a batch; -1 without end (default).", -1, 10_000),
-    ] = None,
-    max_age: Annotated[
-        int | None,
-        _number("--max-age", "SECONDS", _TRIGGER, "Give up changes older than this; -1 never.", -1, 604_800),
-    ] = None,
-    bisect: Annotated[
-        bool | None,
-        _switch("--bisect/--no-bisect", _TRIGGER, "Halve a failed batch, to find the record that fails."),
-    ] = None,
-    report_failures: Annotated[
-        bool | None,
-        _switch("--report-failures/--no-report-failures", _TRIGGER, "The handler returns batchItemFailures."),
-    ] = None,
-    window: Annotated[
-        int | None, _number("--tumbling-window", "SECONDS", _TRIGGER, "Keep state over windows.", 0, 900)
-    ] = None,
-    on_failure: Annotated[
-        str | None,
-        _option(
-            "--on-failure",
-            "WHERE",
-            _TRIGGER,
-            "Where batches go that are given up: ARN of a function or table, or an http(s) URL.",
-        ),
-    ] = None,
-    enabled: Annotated[
-        bool | None, _switch("--enabled/--disabled", _TRIGGER, "Switch it on or off; it keeps its place.")
-    ] = None,
-    watch: Annotated[
-        bool, typer.Option("--watch", help="Deploy again when PATH changes, and show the log, until Ctrl-C.")
-    ] = False,
-    endpoint_url: EndpointUrl = DEFAULT_ENDPOINT,
-    region: Region = DEFAULT_REGION,
-    as_json: AsJson = False,
+    path: options.Path,
+    name: options.NewName = None,
+    handler: options.Handler = None,
+    runtime: options.Runtime = None,
+    env: options.Env = None,
+    timeout: options.Timeout = None,
+    memory: options.Memory = None,
+    ephemeral: options.Ephemeral = None,
+    description: options.Description = None,
+    table: options.Table = None,
+    batch_size: options.BatchSize = None,
+    batch_window: options.BatchWindow = None,
+    parallel: options.Parallel = None,
+    start: options.Start = None,
+    filters: options.Filters = None,
+    max_retries: options.MaxRetries = None,
+    max_age: options.MaxAge = None,
+    bisect: options.Bisect = None,
+    report_failures: options.ReportFailures = None,
+    window: options.Window = None,
+    on_failure: options.OnFailure = None,
+    enabled: options.Enabled = None,
+    watch: options.Watch = False,
+    endpoint_url: options.EndpointUrl = DEFAULT_ENDPOINT,
+    region: options.Region = DEFAULT_REGION,
+    as_json: options.AsJson = False,
 ) -> None:
     """Make a function of a file or folder, and let changes of a table run it.
 
@@ -192,44 +88,32 @@ def deploy(
       hashrange functions deploy handler.py --table orders --filter '{"eventName": ["INSERT"]}'
       hashrange functions deploy handler.py --table orders --watch
     """
-    from hashrange.cli.functions import settings
-    from hashrange.cli.functions.deploy import Deployment, deploy
-
     given = dict(locals())
+    _work(endpoint_url, region, lambda api: _deploy(api, given))
 
-    def work(api: Api) -> None:
-        wanted = Deployment(
-            path=Path(path).expanduser(),
-            name=name,
-            runtime=runtime,
-            handler=handler,
-            function=settings.of_function(given),
-            environment=settings.environment(env),
-            tables=tuple(table or ()),
-            mapping=settings.of_mapping(given),
-        )
-        settings.check_trigger(wanted)
-        if watch:
-            from hashrange.cli.functions.watch import watch as follow
 
-            follow(api, wanted, typer.echo)
-            return
-        said = (lambda sentence: typer.echo(sentence, err=True)) if as_json else typer.echo
-        outcome = deploy(api, wanted, said)
-        if as_json:
-            typer.echo(json.dumps(outcome, indent=2))
-        else:
-            settings.say_next(outcome, endpoint_url, typer.echo)
+def _deploy(api: Api, given: dict[str, Any]) -> None:
+    from hashrange.cli.functions import settings
+    from hashrange.cli.functions.deploy import deploy as carry_out
+    from hashrange.cli.functions.watch import watch
 
-    _work(endpoint_url, region, work)
+    wanted = settings.deployment(given)
+    if given["watch"]:
+        watch(api, wanted, typer.echo)
+    elif given["as_json"]:
+        outcome = carry_out(api, wanted, lambda sentence: typer.echo(sentence, err=True))
+        typer.echo(json.dumps(outcome, indent=2))
+    else:
+        outcome = carry_out(api, wanted, typer.echo)
+        settings.say_next(outcome, given["endpoint_url"], typer.echo)
 
 
 @app.command()
 def logs(
-    name: Name,
+    name: options.Name,
     follow: Annotated[bool, typer.Option("--follow", "-f", help="Wait for more, until Ctrl-C.")] = False,
-    endpoint_url: EndpointUrl = DEFAULT_ENDPOINT,
-    region: Region = DEFAULT_REGION,
+    endpoint_url: options.EndpointUrl = DEFAULT_ENDPOINT,
+    region: options.Region = DEFAULT_REGION,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON, one line an entry.")] = False,
 ) -> None:
     """Show what a function has written: its prints, START, END and REPORT of every run, and its errors.
@@ -247,7 +131,7 @@ def logs(
 
 @app.command()
 def invoke(
-    name: Name,
+    name: options.Name,
     payload: Annotated[
         str, typer.Argument(metavar="[PAYLOAD|-]", help="The event as JSON, @FILE, or - for standard input.")
     ] = "{}",
@@ -256,8 +140,8 @@ def invoke(
     ] = False,
     log: Annotated[bool, typer.Option(help="Show what the run has logged, on standard error.")] = True,
     timeout: Annotated[float, typer.Option(min=1, metavar="SECONDS", help="How long to wait.")] = 910.0,
-    endpoint_url: EndpointUrl = DEFAULT_ENDPOINT,
-    region: Region = DEFAULT_REGION,
+    endpoint_url: options.EndpointUrl = DEFAULT_ENDPOINT,
+    region: options.Region = DEFAULT_REGION,
 ) -> None:
     """Run a function once and print what it returns. The exit code is 1 when it fails.
 
@@ -279,7 +163,9 @@ def invoke(
 
 @app.command("list")
 def list_functions(
-    endpoint_url: EndpointUrl = DEFAULT_ENDPOINT, region: Region = DEFAULT_REGION, as_json: AsJson = False
+    endpoint_url: options.EndpointUrl = DEFAULT_ENDPOINT,
+    region: options.Region = DEFAULT_REGION,
+    as_json: options.AsJson = False,
 ) -> None:
     """Show functions and triggers: state, result of the last batch, and how old its last change was.
 
@@ -294,10 +180,10 @@ def list_functions(
 
 @app.command()
 def delete(
-    name: Name,
+    name: options.Name,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do it without asking.")] = False,
-    endpoint_url: EndpointUrl = DEFAULT_ENDPOINT,
-    region: Region = DEFAULT_REGION,
+    endpoint_url: options.EndpointUrl = DEFAULT_ENDPOINT,
+    region: options.Region = DEFAULT_REGION,
 ) -> None:
     """Delete a function and its triggers. Streams and tables stay.
 

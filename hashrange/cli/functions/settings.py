@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any
 
 from hashrange.cli.functions.client import FunctionsError
@@ -24,6 +25,22 @@ _MAPPING = {
 POSITIONS = ("TRIM_HORIZON", "LATEST")
 _VARIABLE = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
 _AGE_LEAST_S = 60
+
+
+def deployment(given: Mapping[str, Any]) -> Deployment:
+    """What is to be deployed, of the options of the command; raises FunctionsError for what makes no sense."""
+    wanted = Deployment(
+        path=Path(given["path"]).expanduser(),
+        name=given["name"],
+        runtime=given["runtime"],
+        handler=given["handler"],
+        function=of_function(given),
+        environment=environment(given["env"]),
+        tables=tuple(given["table"] or ()),
+        mapping=of_mapping(given),
+    )
+    check_trigger(wanted)
+    return wanted
 
 
 def of_function(given: Mapping[str, Any]) -> dict[str, Any]:
@@ -93,7 +110,7 @@ def check_trigger(wanted: Deployment) -> None:
 
 def say_next(outcome: dict[str, Any], endpoint: str, say: Callable[[str], None]) -> None:
     """What one can do with the function now."""
-    from hashrange.cli.functions.commands import DEFAULT_ENDPOINT
+    from hashrange.cli.functions.options import DEFAULT_ENDPOINT
 
     name = outcome["function"]["FunctionName"]
     where = "" if endpoint == DEFAULT_ENDPOINT else f" --endpoint-url {endpoint}"
