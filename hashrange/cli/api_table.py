@@ -1,4 +1,4 @@
-"""`hashrange api`: the operations of the DynamoDB and auto scaling APIs, and which of them this version supports."""
+"""`hashrange api`: the operations of the APIs, which this version supports, and which it refuses with a reason."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import json
 import typer
 from hashrange_router.api.model import table_of_operations
 from hashrange_router.api.operations import SUPPORTED
+from hashrange_router.api.tables_misc import REFUSED
 from hashrange_router.scaling.model import scaling_model
 from hashrange_router.scaling.service import SUPPORTED as SCALING
 
@@ -29,7 +30,11 @@ def show(as_json: bool) -> None:
     """Print the table, or JSON for scripts."""
     table = rows()
     if as_json:
-        listed = [{"service": service, "operation": name, "supported": yes} for service, name, yes in table]
+        listed = [
+            {"service": service, "operation": name, "supported": yes}
+            | ({"refused": REFUSED[name]} if name in REFUSED else {})
+            for service, name, yes in table
+        ]
         typer.echo(json.dumps(listed, indent=2))
         return
     typer.echo(as_text(table), nl=False)
@@ -42,6 +47,12 @@ def as_text(table: list[tuple[str, str, bool]]) -> str:
     for service in dict.fromkeys(service for service, _, _ in table):
         mine = [(name, yes) for owner, name, yes in table if owner == service]
         lines.append(f"{service}: {sum(yes for _, yes in mine)} of {len(mine)} operations")
-        lines.extend(f"  {name:<{width}}  {'yes' if yes else 'not yet'}" for name, yes in mine)
+        lines.extend(f"  {name:<{width}}  {_answer(name, yes)}" for name, yes in mine)
         lines.append("")
     return "\n".join(lines)
+
+
+def _answer(name: str, supported: bool) -> str:
+    if name in REFUSED:
+        return f"refused: {REFUSED[name]}"
+    return "yes" if supported else "not yet"

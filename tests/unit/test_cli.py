@@ -199,6 +199,10 @@ def test_the_api_table() -> None:
     assert {entry["operation"]: entry["supported"] for entry in listed} == {
         name: supported for _, name, supported in table
     }
+    refused = [entry for entry in listed if "refused" in entry]
+    assert len(refused) == 3
+    assert all("Kinesis" in entry["operation"] and not entry["supported"] for entry in refused)
+    assert "refused: Kinesis streams are not available here" in text
 
 
 def test_bench_refuses_nonsense_in_one_sentence() -> None:

@@ -12,6 +12,7 @@ from hashrange_router.api.tables_misc import (
     describe_endpoints,
     describe_kinesis_streaming_destination,
     describe_limits,
+    refuse_kinesis_streaming_destination,
     update_continuous_backups,
 )
 from hashrange_router.api.tables_plan import Site
@@ -382,3 +383,7 @@ def test_insights_and_destinations_are_off() -> None:
         "TableName": "tbl",
         "KinesisDataStreamDestinations": [],
     }
+    with pytest.raises(ApiError, match="read the table's stream instead"):
+        refuse_kinesis_streaming_destination({"TableName": "tbl"}, tables, SITE)
+    with pytest.raises(ApiError, match="not found"):
+        refuse_kinesis_streaming_destination({"TableName": "ghost"}, tables, SITE)

@@ -62,6 +62,8 @@ class TableOperations:
             "UntagResource": self.untag_resource,
             "UpdateTimeToLive": self.update_time_to_live,
         }
+        for name in tables_misc.REFUSED:
+            answers[name] = lambda r: tables_misc.refuse_kinesis_streaming_destination(r, context, site)
         for name, answer in answers.items():
             found[name] = _answering(answer)
         return found

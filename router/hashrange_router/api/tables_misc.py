@@ -86,6 +86,26 @@ def describe_contributor_insights(
     return reply
 
 
+NO_KINESIS = "Kinesis streams are not available here; read the table's stream instead (StreamSpecification)"
+REFUSED = dict.fromkeys(
+    (
+        "DisableKinesisStreamingDestination",
+        "EnableKinesisStreamingDestination",
+        "UpdateKinesisStreamingDestination",
+    ),
+    NO_KINESIS,
+)
+"""Operations that are answered with a ValidationException, whatever is asked of them, and its text."""
+
+
+def refuse_kinesis_streaming_destination(
+    request: Mapping[str, Any], catalogue: Catalogue, site: Site
+) -> dict[str, Any]:
+    """EnableKinesisStreamingDestination and its like: there is no Kinesis to send changes to."""
+    existing_table(catalogue, resolve_table_name(request["TableName"], site.region, site.account))
+    raise unsupported(NO_KINESIS)
+
+
 def describe_kinesis_streaming_destination(
     request: Mapping[str, Any], catalogue: Catalogue, site: Site
 ) -> dict[str, Any]:
