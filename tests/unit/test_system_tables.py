@@ -11,16 +11,21 @@ from hashrange_router.api.context import RouterContext
 from hashrange_router.api.operations import SUPPORTED, entries
 from hashrange_router.api.tables_plan import Site
 from hashrange_router.api.tables_quotas import Quotas
-from hashrange_router.transactions.ledger_table import ledger_document
+from hashrange_router.local import TRIGGERS
+from hashrange_router.system_table import system_document
+from hashrange_router.transactions.ledger_table import LEDGER
 
 from hashrange.errors import ApiError
-from hashrange.model.ledger import KEY, LEDGER_TABLE
 from hashrange.model.table_arn import table_arn
 from hashrange.model.table_state import table_activated
 from tests.unit.table_support import ACCOUNT, NOW, REGION
 
-NAMES = {"name": LEDGER_TABLE, "arn": table_arn(REGION, ACCOUNT, LEDGER_TABLE)}
-ROW_KEY = {KEY: {"S": "t#token"}}
+NAMES = {
+    f"{table.name} by its {way}": name
+    for table in (LEDGER, TRIGGERS)
+    for way, name in (("name", table.name), ("arn", table_arn(REGION, ACCOUNT, table.name)))
+}
+ROW_KEY = {"id": {"S": "t#token"}}
 UNNAMED = {"DescribeLimits", "DescribeEndpoints"}
 """Operations that name no table."""
 
@@ -75,10 +80,11 @@ def requests(table: str) -> dict[str, dict[str, Any]]:
 
 @pytest.fixture
 def context() -> RouterContext:
-    """A router that knows the ledger."""
+    """A router that knows the ledger and the table of the trigger pools."""
     context = RouterContext(Site(REGION, ACCOUNT, Quotas()), "2026", lambda: NOW, lambda: "id")
-    context.follow(LEDGER_TABLE, None, table_activated(ledger_document(context), NOW))
-    assert LEDGER_TABLE in context.tables
+    for table in (LEDGER, TRIGGERS):
+        context.follow(table.name, None, table_activated(system_document(context, table), NOW))
+        assert table.name in context.tables
     return context
 
 
