@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from hashrange.expr import Bound, BoundUpdate, Projection
     from hashrange.model.value import Item
     from hashrange.wire.documents import ChangeDocument
+    from hashrange.wire.streams import StreamMessage
     from hashrange.wire.transactions import TransactMessage
 
 PUT = 1
@@ -262,7 +263,7 @@ class ConflictError(ApiError):
 
 Message: TypeAlias = (
     "ReadItem | WriteItem | ReadRange | WriteEntries | CollectionSize | ChangeTable | TableStatistics | WhenSettled"
-    " | ChangeDocument | TransactMessage"
+    " | ChangeDocument | StreamMessage | TransactMessage"
 )
 Done = Callable[[Any], None]
 

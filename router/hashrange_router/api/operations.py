@@ -21,6 +21,7 @@ from hashrange_router.api.model import service_model
 from hashrange_router.api.prefix import with_prefix
 from hashrange_router.api.query import RangeOperations
 from hashrange_router.api.validate import Validation
+from hashrange_router.streams.operations import StreamOperations
 from hashrange_router.transactions.operations import TransactionOperations
 
 Check = Callable[[dict[str, Any], Any], None]
@@ -57,6 +58,10 @@ SUPPORTED: dict[str, bool] = dict.fromkeys(
         "UpdateContinuousBackups",
         "DescribeContributorInsights",
         "DescribeKinesisStreamingDestination",
+        "ListStreams",
+        "DescribeStream",
+        "GetShardIterator",
+        "GetRecords",
     ),
     True,
 )
@@ -79,6 +84,7 @@ def entries(context: RouterContext) -> dict[bytes, OperationEntry]:
         "TransactWriteItems": transactions.transact_write_items,
         "TransactGetItems": transactions.transact_get_items,
         **TableOperations(context).handlers(),
+        **StreamOperations(context).handlers(),
     }
     validation, classic = Validation(wording=context.wording), Validation(wording="classic")
 

@@ -1,17 +1,18 @@
 """The streams that there are, as the router's view of the catalogue has them.
 
 A table's document lists all its streams so far, the disabled ones included (`Streams`). When a table with streams is
-deleted, its document stays for as long as they can be read, under a name of the system: `$deleted/<table id>`. So a
-stream is looked up in the documents alone; nothing here asks a node.
+deleted, its document stays for as long as they can be read, under a hidden name (`hashrange.model.deleted_table`). So
+a stream is looked up in the documents alone; nothing here asks a node.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from hashrange.errors import ApiError, resource_not_found, validation
+from hashrange.model.deleted_table import is_deleted, is_deleted_name, original_name
 from hashrange.model.key import KeyCodec
 from hashrange.model.ledger import is_system_table
 from hashrange.model.table import Partitions, TableSchema
@@ -24,10 +25,10 @@ ENABLED = "ENABLED"
 DISABLING = "DISABLING"
 DISABLED = "DISABLED"
 
-DELETED_PREFIX = "$deleted/"
-"""Documents of deleted tables whose streams can still be read have names that begin with this."""
+Place = tuple[str, tuple[int, ...]]
 
 _STREAM = "/stream/"
+_FOUND_MAX = 4096
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -49,6 +50,15 @@ class Stream:
     partitions: Partitions
 
 
+class ListedStream(NamedTuple):
+    """A stream in a list. `place` is where it stands there."""
+
+    place: Place
+    arn: str
+    table_name: str
+    label: str
+
+
 class StreamDirectory:
     """Finds streams for one router or pool."""
 
@@ -67,32 +77,31 @@ class StreamDirectory:
             if self._context.documents.get(name) is document:
                 return stream
             del self._found[stream_arn]
+        if len(self._found) >= _FOUND_MAX:
+            self._found.clear()
         table_arn, label = self._parsed(stream_arn)
         for name, document in self._documents():
             if document["TableArn"] == table_arn:
                 for entry in document["Streams"]:
                     if entry["Label"] == label:
-                        stream = _stream(name, document, entry)
+                        stream = _stream(document, entry)
                         self._found[stream_arn] = (document, name, stream)
                         return stream
         raise stream_not_found(stream_arn)
 
-    def all(self, table_name: str | None = None) -> list[Stream]:
+    def listed(self, table_name: str | None = None) -> list[ListedStream]:
         """All streams, or those of the tables that have or had a name: by table name, the newest first."""
         found = [
-            _stream(name, document, entry)
-            for name, document in self._documents()
-            if table_name is None or table_name_of(document) == table_name
+            ListedStream(place_of(entry["Arn"]), entry["Arn"], original_name(document), entry["Label"])
+            for _, document in self._documents()
+            if table_name is None or original_name(document) == table_name
             for entry in document["Streams"]
         ]
-        # Labels are times: reversed, they put the newest first; names stay ascending because sorting is stable.
-        found.sort(key=lambda stream: (stream.label, stream.arn), reverse=True)
-        found.sort(key=lambda stream: stream.table_name)
-        return found
+        return sorted(found)
 
     def _documents(self) -> Iterator[tuple[str, TableDocument]]:
         for name, document in self._context.documents.items():
-            if not is_system_table(name) or name.startswith(DELETED_PREFIX):
+            if not is_system_table(name) or is_deleted_name(name):
                 yield name, document
 
     def _parsed(self, stream_arn: str) -> tuple[str, str]:
@@ -115,20 +124,24 @@ def stream_not_found(stream_arn: str) -> ApiError:
     return resource_not_found(f"Requested resource not found: Stream: {stream_arn} not found")
 
 
-def table_name_of(document: TableDocument) -> str:
-    """The name that a table has, or had before it was deleted: a document's own name may be a hidden one."""
-    return str(document["TableArn"]).rpartition("/")[2]
+def place_of(stream_arn: str) -> Place:
+    """Where a stream stands in a list: by the ARN of its table, then the newest first, since labels are times.
+
+    Any text has a place, so that a list goes on where a stream was that is gone.
+    """
+    table_arn, _, label = stream_arn.partition(_STREAM)
+    return table_arn, tuple(-ord(character) for character in label)
 
 
-def _stream(name: str, document: TableDocument, entry: dict[str, Any]) -> Stream:
+def _stream(document: TableDocument, entry: dict[str, Any]) -> Stream:
     schema = TableSchema.from_document(document)
     return Stream(
         arn=entry["Arn"],
         label=entry["Label"],
-        table_name=table_name_of(document),
+        table_name=original_name(document),
         table_id=document["TableId"],
         view_type=entry["ViewType"],
-        status=_status(name, document, entry),
+        status=_status(document, entry),
         created_s=entry["CreatedAt"],
         key_schema=document["KeySchema"],
         codec=schema.codec,
@@ -136,8 +149,8 @@ def _stream(name: str, document: TableDocument, entry: dict[str, Any]) -> Stream
     )
 
 
-def _status(name: str, document: TableDocument, entry: dict[str, Any]) -> str:
-    if is_system_table(name):
+def _status(document: TableDocument, entry: dict[str, Any]) -> str:
+    if is_deleted(document):
         return DISABLED
     changing = document.get("StreamChanging") if entry is document["Streams"][-1] else None
     if "DisabledAt" in entry:
