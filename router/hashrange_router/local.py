@@ -5,8 +5,9 @@
     answer = await client.send(ReadShards(...))
 
 Requests and replies are the documents of the API, checked and worded as for a client; there is no signature. Only
-here may a request name a system table (`$triggers`), which is created when the first request names it. What a system
-table consumes is no table's capacity and nobody's budget.
+here may a request name a system table (`$triggers`), which is created when the first request names it: operations on
+one item or a range, and TransactWriteItems, but no batches. What a system table consumes is no table's capacity and
+nobody's budget.
 
 A request belongs to the call: values in it are brought into their canonical form in place.
 
@@ -23,7 +24,6 @@ from typing import Any
 import orjson
 
 from hashrange.errors import ApiError, internal, unknown_operation
-from hashrange.model.ledger import is_system_table
 from hashrange.runtime.logging import get_logger
 from hashrange.wire.messages import Transport
 from hashrange_router.api.call import Call
@@ -64,15 +64,14 @@ class InProcessClient:
         entry = self._entries.get(operation)
         if entry is None:
             raise unknown_operation()
-        wanted = _system_table(request)
+        named = _named(operation, request)
         try:
-            if wanted is None:
+            if not named:
                 entry.validate(request)
             else:
-                await self._ensure(wanted)
-                request = request | {"TableName": _STAND_IN}
-                entry.validate(request)
-                request["TableName"] = wanted
+                for name in {each["TableName"] for each in named}:
+                    await self._ensure(name)
+                _check_under_another_name(entry, request, named)
         except ApiError as error:
             raise entry.finish_error(operation, entry.reconsider(request, error)) from None
         body = await self._run(entry, request)
@@ -144,9 +143,23 @@ class InProcessClient:
         return answers[0]
 
 
-def _system_table(request: dict[str, Any]) -> str | None:
-    """The system table that a request names. Operations on one item or on a range can name one, no others."""
-    name = request.get("TableName")
-    if isinstance(name, str) and is_system_table(name) and name in SYSTEM_TABLES:
-        return name
-    return None
+def _named(operation: str, request: dict[str, Any]) -> list[dict[str, Any]]:
+    """The parts of a request that name system tables: operations on one item, on a range, or transactions of writes."""
+    parts: list[Any] = [request]
+    if operation == "TransactWriteItems":
+        parts = [part for action in request["TransactItems"] for part in action.values()]
+    return [each for each in parts if each.get("TableName") in SYSTEM_TABLES]
+
+
+def _check_under_another_name(
+    entry: OperationEntry, request: dict[str, Any], named: list[dict[str, Any]]
+) -> None:
+    """Check a request as if its system tables had names that clients may write."""
+    names = [part["TableName"] for part in named]
+    for part in named:
+        part["TableName"] = _STAND_IN
+    try:
+        entry.validate(request)
+    finally:
+        for part, name in zip(named, names, strict=True):
+            part["TableName"] = name

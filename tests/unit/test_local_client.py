@@ -117,6 +117,33 @@ def test_a_failed_condition_shows_the_row_in_its_way_as_plain_json() -> None:
     on_loop(test)
 
 
+def test_rows_are_replaced_in_one_transaction() -> None:
+    async def test(local: LocalNode) -> None:
+        client = local.client()
+        await client.call("PutItem", put(1))
+
+        def moved(seen: int) -> dict[str, Any]:
+            delete = {
+                "TableName": TRIGGER_TABLE,
+                "Key": dict(ROW),
+                "ConditionExpression": "n = :n",
+                "ExpressionAttributeValues": {":n": {"N": str(seen)}},
+            }
+            item = {**ROW, "sk": {"S": "b"}}
+            return {
+                "TransactItems": [{"Delete": delete}, {"Put": {"TableName": TRIGGER_TABLE, "Item": item}}]
+            }
+
+        with pytest.raises(ApiError) as failure:
+            await client.call("TransactWriteItems", moved(2))
+        assert failure.value.type_name == "TransactionCanceledException"
+        await client.call("TransactWriteItems", moved(1))
+        rows = (await client.call("Scan", {"TableName": TRIGGER_TABLE}))["Items"]
+        assert [row["sk"]["S"] for row in rows] == ["b"]
+
+    on_loop(test)
+
+
 def test_requests_are_checked_as_those_of_clients() -> None:
     async def test(local: LocalNode) -> None:
         client = local.client()
