@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from hashrange.cli.cluster import options
+
 if TYPE_CHECKING:
     from hashrange.cli.cluster.layout import Layout
 
@@ -36,18 +38,8 @@ Endpoint = Annotated[
     ),
 ]
 Targets = Annotated[
-    list[str], typer.Argument(metavar="TARGET...", help="az2 (the nodes of a zone), node-2 or 2, router-1.")
-]
-Throttling = Annotated[
-    str | None,
-    typer.Option(metavar="MODE", help="Enforce capacity: on, provisioned-only, off.  [default: off]"),
-]
-CapacityMultiplier = Annotated[
-    str | None, typer.Option(metavar="FACTOR", help="Every budget and ceiling times this.  [default: 1]")
-]
-ThrottleFaults = Annotated[
-    str | None,
-    typer.Option(metavar="TABLE=SHARE,...", help="Throttle a share of requests on purpose, see serve."),
+    list[str],
+    typer.Argument(metavar="TARGET...", help="az2 (the nodes of a zone), node-2 or 2, router-1, triggers-1."),
 ]
 
 
@@ -68,41 +60,27 @@ NodeNumber = Annotated[int, _node("NODE", "The node")]
 
 @app.command()
 def up(
-    azs: Annotated[int | None, typer.Option(min=1, max=26, help="Availability zones.  [default: 3]")] = None,
-    nodes: Annotated[int | None, typer.Option(min=1, max=99, help="Storage nodes.  [default: 3]")] = None,
-    routers: Annotated[int | None, typer.Option(min=1, max=99, help="Routers.  [default: 1]")] = None,
-    dax: Annotated[int, typer.Option(min=0, help="DAX cache nodes.")] = 0,
-    triggers: Annotated[bool, typer.Option("--triggers", help="Run functions on table changes.")] = False,
-    port: Annotated[
-        int | None,
-        typer.Option(
-            min=1, max=65_135, help="Endpoint; the cluster uses ports up to 399 above it.  [default: 8000]"
-        ),
-    ] = None,
+    azs: options.Azs = None,
+    nodes: options.Nodes = None,
+    routers: options.Routers = None,
+    dax: options.Dax = 0,
+    triggers: options.Triggers = None,
+    port: options.Port = None,
     data_dir: Directory = DEFAULT_DIRECTORY,
-    region: Annotated[
-        str | None, typer.Option(metavar="REGION", help="AWS region to speak for.  [default: us-east-1]")
-    ] = None,
-    durability: Annotated[
-        str | None,
-        typer.Option(metavar="fsync|os", help="When a write is answered, see serve.  [default: fsync]"),
-    ] = None,
-    in_memory: Annotated[bool, typer.Option("--in-memory", help="Keep nothing on disk.")] = False,
-    settings: Annotated[
-        list[str] | None,
-        typer.Option("--set", metavar="NAME=VALUE", help="A setting of every node, such as segment_mb=16."),
-    ] = None,
-    router_settings: Annotated[
-        list[str] | None,
-        typer.Option("--set-router", metavar="NAME=VALUE", help="A setting of every router."),
-    ] = None,
-    throttling: Throttling = None,
-    capacity_multiplier: CapacityMultiplier = None,
-    throttle_faults: ThrottleFaults = None,
+    region: options.Region = None,
+    durability: options.Durability = None,
+    in_memory: options.InMemory = False,
+    settings: options.Settings = None,
+    router_settings: options.RouterSettings = None,
+    trigger_settings: options.TriggerSettings = None,
+    throttling: options.Throttling = None,
+    capacity_multiplier: options.CapacityMultiplier = None,
+    throttle_faults: options.ThrottleFaults = None,
 ) -> None:
     """Start a cluster, show what runs, and stop everything with Ctrl-C.
 
     Nodes go round the zones; every partition has a replica in three of them. Routers share the endpoint.
+    Trigger pools run functions on changes; a directory may be started again with more or fewer of them.
     Each process has a directory with its configuration, its log (log.txt) and its data.
     A directory that holds a cluster already is started again as it is.
 
@@ -113,6 +91,7 @@ def up(
       hashrange cluster up --nodes 6 --routers 2 --data-dir /var/tmp/c1 --port 9000
       hashrange cluster up --set durability=os --set segment_mb=16
       hashrange cluster up --throttling on
+      hashrange cluster up --triggers 2
     """
     from hashrange.cli.cluster.up import UpOptions, run
 
@@ -131,6 +110,7 @@ def up(
                 in_memory=in_memory,
                 settings=settings or [],
                 router_settings=router_settings or [],
+                trigger_settings=trigger_settings or [],
                 throttling=throttling,
                 capacity_multiplier=capacity_multiplier,
                 throttle_faults=throttle_faults,

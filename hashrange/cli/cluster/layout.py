@@ -7,6 +7,7 @@ Pure, but for reading and writing `cluster.json`, which holds all of it:
     DIR/control             socket of the supervisor
     DIR/node-1/             config.toml, log.txt, data/
     DIR/router-1/           config.toml, log.txt
+    DIR/triggers-1/         config.toml, log.txt, work/ (code and logs of functions)
 
 A cluster takes ports from one base: routers share the base itself; each process has ports of its own above it
 (`PORTS` in all). Clusters whose bases are that far apart fit on one machine.
@@ -26,11 +27,16 @@ FORMAT = 1
 STATE_NAME = "cluster.json"
 NODE = "node"
 ROUTER = "router"
+TRIGGERS = "triggers"
 NODE_PORTS = 100
 NODE_ADMIN_PORTS = 200
 ROUTER_ADMIN_PORTS = 300
-PORTS = 400
+TRIGGERS_PORTS = 400
+TRIGGERS_ADMIN_PORTS = 500
+PORTS = 600
 PROCESSES_MAX = 99
+
+ADMIN_PORTS = {NODE: NODE_ADMIN_PORTS, ROUTER: ROUTER_ADMIN_PORTS, TRIGGERS: TRIGGERS_ADMIN_PORTS}
 
 STARTING = "starting"
 READY = "ready"
@@ -59,13 +65,14 @@ class Process:
 
     @property
     def name(self) -> str:
-        """`node-1`, `router-1`."""
+        """`node-1`, `router-1`, `triggers-1`."""
         return f"{self.role}-{self.id}"
 
 
 @dataclass(slots=True)
 class Layout:
-    """A cluster on this machine. `initial` are the nodes it began with; `settings` go to every node.
+    """A cluster on this machine. `initial` are the nodes it began with; `settings` go to every node, the others to
+    every router and every trigger pool.
 
     `boot` names the run of the machine that the process ids belong to.
     """
@@ -83,6 +90,7 @@ class Layout:
     supervisor_pid: int | None = None
     supervisor_started: int | None = None
     boot: str = ""
+    trigger_settings: dict[str, Any] = field(default_factory=dict)
 
     def of(self, role: str) -> list[Process]:
         """The processes of one role, by id."""
@@ -109,14 +117,17 @@ class Layout:
         return self.directory / process.name
 
     def address(self, process: Process) -> str:
-        """HOST:PORT that a process serves: a router's clients, a node's peers."""
-        port = self.base_port if process.role == ROUTER else self.base_port + NODE_PORTS + process.id
-        return format_address(self.host, port)
+        """HOST:PORT that a process serves: a router's clients, a node's peers, a pool's routers."""
+        return format_address(self.host, self._port(process))
+
+    def _port(self, process: Process) -> int:
+        if process.role == ROUTER:
+            return self.base_port
+        return self.base_port + (TRIGGERS_PORTS if process.role == TRIGGERS else NODE_PORTS) + process.id
 
     def admin_port(self, process: Process) -> int:
         """The port of a process's health, metrics and administration."""
-        offset = ROUTER_ADMIN_PORTS if process.role == ROUTER else NODE_ADMIN_PORTS
-        return self.base_port + offset + process.id
+        return self.base_port + ADMIN_PORTS[process.role] + process.id
 
     def admin_url(self, process: Process) -> str:
         """The URL of a process's admin port."""
@@ -144,6 +155,16 @@ class Layout:
         self.processes.append(process)
         return process
 
+    def set_pools(self, count: int) -> None:
+        """Let the cluster have so many trigger pools: they keep nothing, so that they may come and go."""
+        self.processes = [each for each in self.processes if each.role != TRIGGERS or each.id <= count]
+        there = {each.id for each in self.of(TRIGGERS)}
+        self.processes += [
+            Process(TRIGGERS, number, self.zone(number))
+            for number in range(1, count + 1)
+            if number not in there
+        ]
+
     def config_of(self, process: Process) -> dict[str, Any]:
         """The settings of a process's configuration file."""
         common: dict[str, Any] = {
@@ -156,7 +177,7 @@ class Layout:
             "log_format": "text",
             "fault_injection": True,
         }
-        others = [each for each in self.of(NODE) if process.role == ROUTER or each.id != process.id]
+        others = [each for each in self.of(NODE) if process.role != NODE or each.id != process.id]
         seeds = [f"{each.id}/{self.address(each)}" for each in others]
         if process.role == ROUTER:
             return {
@@ -166,6 +187,15 @@ class Layout:
                 "seeds": seeds,
                 **self.router_settings,
             }
+        if process.role == TRIGGERS:
+            return {
+                **common,
+                "port": self._port(process),
+                "seeds": seeds,
+                "function_endpoint": self.endpoint,
+                "work_dir": str(self.directory_of(process).absolute() / "work"),
+                **self.trigger_settings,
+            }
         members = []
         if process.id in self.initial:
             # All of them, also one that has left since: the list is what the cluster began with.
@@ -174,7 +204,7 @@ class Layout:
                 members.append(f"{number}/{founder.az}/{self.address(founder)}")
         return {
             **common,
-            "port": self.base_port + NODE_PORTS + process.id,
+            "port": self._port(process),
             "data_dir": str(self.directory_of(process).absolute() / "data"),
             "members": members,
             "seeds": seeds,
@@ -194,6 +224,7 @@ class Layout:
             "next_node": self.next_node,
             "settings": self.settings,
             "router_settings": self.router_settings,
+            "trigger_settings": self.trigger_settings,
             "supervisor": {"pid": self.supervisor_pid, "started": self.supervisor_started},
             "boot": self.boot,
             "processes": [
@@ -237,6 +268,7 @@ def load(directory: Path) -> Layout:
             supervisor_pid=document["supervisor"]["pid"],
             supervisor_started=document["supervisor"]["started"],
             boot=document["boot"],
+            trigger_settings=document.get("trigger_settings", {}),
         )
     except FileNotFoundError:
         raise LayoutError(
@@ -260,8 +292,10 @@ def plan(
     host: str = "127.0.0.1",
     settings: dict[str, Any] | None = None,
     router_settings: dict[str, Any] | None = None,
+    triggers: int = 0,
+    trigger_settings: dict[str, Any] | None = None,
 ) -> Layout:
-    """A new cluster: nodes and routers go round the zones; the first node of three zones is a founder."""
+    """A new cluster: nodes, routers and pools go round the zones; the first node of three zones is a founder."""
     if azs == 2:
         raise LayoutError("two zones cannot outvote one another: --azs is 1 (no replication), or 3 and more")
     if nodes < azs:
@@ -277,6 +311,8 @@ def plan(
     layout.processes = [Process(NODE, number, layout.zone(number)) for number in range(1, nodes + 1)]
     layout.processes += [Process(ROUTER, number, layout.zone(number)) for number in range(1, routers + 1)]
     layout.next_node = nodes + 1
+    layout.trigger_settings = trigger_settings or {}
+    layout.set_pools(triggers)
     return layout
 
 
@@ -286,7 +322,7 @@ def make_directory(directory: Path) -> None:
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         mine = {STATE_NAME, "LOCK", "control"}
         if not (directory / STATE_NAME).exists() and any(
-            each.name not in mine and not each.name.startswith(("node-", "router-"))
+            each.name not in mine and not each.name.startswith(("node-", "router-", "triggers-"))
             for each in directory.iterdir()
         ):
             raise LayoutError(f"{directory} holds something else than a cluster; give another --data-dir")

@@ -2,7 +2,7 @@
 
     supervisor = Supervisor(layout, say)
     await supervisor.start()            # everything runs and can serve, or a sentence says why not
-    await supervisor.stop()             # routers first, then nodes
+    await supervisor.stop()             # pools and routers first, then nodes
 
 Each process is a child with a session of its own, so that Ctrl-C reaches the supervisor alone, and holds the
 reading end of a pipe as its standard input: when the supervisor dies, however that happens, the pipe closes and
@@ -29,6 +29,7 @@ from hashrange.cli.cluster.layout import (
     ROUTER,
     STARTING,
     STOPPED,
+    TRIGGERS,
     Layout,
     LayoutError,
     Process,
@@ -58,8 +59,9 @@ class Supervisor:
 
     async def start(self) -> None:
         """Start every process and wait until all can serve; raises LayoutError when one cannot."""
-        for process in [*self.layout.of(NODE), *self.layout.of(ROUTER)]:
-            await self.spawn(process)
+        for role in (NODE, ROUTER, TRIGGERS):
+            for process in self.layout.of(role):
+                await self.spawn(process)
         await self.wait_ready(self.layout.processes, self._say)
 
     async def spawn(self, process: Process) -> None:
@@ -176,9 +178,9 @@ class Supervisor:
         process.exit = "stopped"
 
     async def stop(self) -> None:
-        """Stop everything: routers first, so that what clients have begun is still answered, then nodes."""
+        """Stop everything, nodes last, so that what clients and functions have begun is still answered."""
         self.stopping = True
-        for role in (ROUTER, NODE):
+        for role in (TRIGGERS, ROUTER, NODE):
             await asyncio.gather(*(self.end(process) for process in self.layout.of(role)))
         while self._watchers:
             await asyncio.gather(*self._watchers)

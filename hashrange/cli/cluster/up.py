@@ -19,7 +19,18 @@ from typing import Any
 from pydantic import ValidationError
 
 from hashrange.cli.cluster import control, processes
-from hashrange.cli.cluster.layout import STATE_NAME, STOPPED, Layout, LayoutError, load, make_directory, plan
+from hashrange.cli.cluster.layout import (
+    NODE,
+    ROUTER,
+    STATE_NAME,
+    STOPPED,
+    TRIGGERS,
+    Layout,
+    LayoutError,
+    load,
+    make_directory,
+    plan,
+)
 from hashrange.cli.cluster.supervisor import STOP_GRACE_S, Say, Supervisor, check_ports
 from hashrange.runtime.config import EndpointConfig
 from hashrange.runtime.expectations import expectation
@@ -38,13 +49,14 @@ class UpOptions:
     nodes: int | None = None
     routers: int | None = None
     dax: int = 0
-    triggers: bool = False
+    triggers: int | None = None
     port: int | None = None
     region: str | None = None
     durability: str | None = None
     in_memory: bool = False
     settings: list[str] = field(default_factory=list)
     router_settings: list[str] = field(default_factory=list)
+    trigger_settings: list[str] = field(default_factory=list)
     throttling: str | None = None
     capacity_multiplier: str | None = None
     throttle_faults: str | None = None
@@ -53,9 +65,10 @@ class UpOptions:
 def run(options: UpOptions) -> int:
     """Run a cluster in the foreground."""
     try:
-        for name, wanted in (("--dax", options.dax), ("--triggers", options.triggers)):
-            if wanted:
-                raise LayoutError(f"{name} is not available in this version; leave it out")
+        if options.dax:
+            raise LayoutError("--dax is not available in this version; leave it out")
+        if options.triggers:
+            check_packages()
         make_directory(options.directory)
         with _lock(options.directory):
             return asyncio.run(_supervise(options))
@@ -103,6 +116,8 @@ def layout_for(options: UpOptions) -> Layout:
             region="us-east-1" if options.region is None else options.region,
             settings=settings,
             router_settings=both | routers_only | _pairs("--set-router", options.router_settings),
+            triggers=options.triggers or 0,
+            trigger_settings=_pairs("--set-triggers", options.trigger_settings),
         )
     layout = load(options.directory)
     for flag, given, there in (
@@ -122,7 +137,19 @@ def layout_for(options: UpOptions) -> Layout:
     if options.durability is not None:
         layout.settings["durability"] = options.durability
     layout.router_settings.update(both | routers_only | _pairs("--set-router", options.router_settings))
+    layout.trigger_settings.update(_pairs("--set-triggers", options.trigger_settings))
+    if options.triggers is not None:
+        layout.set_pools(options.triggers)
     return layout
+
+
+def check_packages() -> None:
+    """Raise LayoutError when a trigger pool could not start for want of packages."""
+    from hashrange.cli.trigger_packages import missing
+
+    sentence = missing()
+    if sentence:
+        raise LayoutError(sentence)
 
 
 def _capacity(options: UpOptions) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -165,11 +192,7 @@ async def _supervise(options: UpOptions) -> int:
     code = 0
     try:
         begun = loop.time()
-        report.say(
-            f"starting {len(layout.of('node'))} nodes in {len(layout.zones)} zones and "
-            f"{len(layout.of('router'))} router{'s' if len(layout.of('router')) > 1 else ''} "
-            f"in {layout.directory}"
-        )
+        report.say(f"starting {_in_words(layout)} in {layout.directory}")
         if await _unless(stopped, supervisor.start()):
             report.say(f"everything is ready after {loop.time() - begun:.1f} s")
             server = await control.listen(layout.directory, supervisor.obey)
@@ -178,7 +201,7 @@ async def _supervise(options: UpOptions) -> int:
         print(f"hashrange: {error}", file=sys.stderr)
         code = EXIT_START
     finally:
-        report.say("stopping: routers first, then nodes")
+        report.say(f"stopping: {'pools, ' if layout.of(TRIGGERS) else ''}routers first, then nodes")
         if server is not None:
             server.close()
         await supervisor.stop()
@@ -187,6 +210,16 @@ async def _supervise(options: UpOptions) -> int:
         (layout.directory / control.NAME).unlink(missing_ok=True)
         report.say("stopped")
     return code
+
+
+def _in_words(layout: Layout) -> str:
+    """What a cluster is made of."""
+    routers, pools = len(layout.of(ROUTER)), len(layout.of(TRIGGERS))
+    parts = [f"{len(layout.of(NODE))} nodes in {len(layout.zones)} zones"]
+    parts.append(f"{routers} router{'s' if routers > 1 else ''}")
+    if pools:
+        parts.append(f"{pools} trigger pool{'s' if pools > 1 else ''}")
+    return f"{', '.join(parts[:-1])} and {parts[-1]}"
 
 
 async def _unless(stopped: asyncio.Event, work: Any) -> bool:
