@@ -2,8 +2,8 @@
 
 The order of checks is the service's: method and content type, JSON, target, credentials, body. An operation
 is found by its target in one dictionary look-up; everything that is not a plain POST to `/` with a known
-target takes the slow path: the other JSON services, then those with paths, then pages (`_other`). Latency, errors and consumed capacity are recorded at the one place
-where a call ends.
+target takes the slow path: the other JSON services, then those with paths, then pages (`_other`). Latency,
+errors and consumed capacity are recorded at the one place where a call ends.
 """
 
 from __future__ import annotations

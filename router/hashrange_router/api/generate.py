@@ -74,41 +74,46 @@ BATCH_MAPS = ("BatchGetRequestMap", "BatchWriteItemRequestMap")
 
 def build(services: Sequence[str] = SERVICES) -> dict[str, Any]:
     """The document that service_model.json should hold, from the installed botocore."""
+    return {name: describe(load_service(name)) for name in services}
+
+
+def load_service(name: str) -> Any:
+    """The model of a service, from the installed botocore."""
     import botocore.session
 
-    session = botocore.session.get_session()
-    return {name: _service(session.get_service_model(name)) for name in services}
+    return botocore.session.get_session().get_service_model(name)
 
 
-def _service(model: Any) -> dict[str, Any]:
+def describe(model: Any) -> dict[str, Any]:
+    """One service: its operations by name, and the shapes that their inputs need."""
     shapes: dict[str, dict[str, Any]] = {}
     operations: dict[str, str] = {}
     for name in model.operation_names:
         shape = model.operation_model(name).input_shape
         operations[name] = shape.name
-        _collect(shape, shapes)
-    used = {child for shape in shapes.values() for child in _children(shape)} | set(operations.values())
+        collect_shapes(shape, shapes)
+    used = {child for shape in shapes.values() for child in shapes_within(shape)} | set(operations.values())
     return {
-        "target": model.metadata["targetPrefix"],
+        "target": model.metadata.get("targetPrefix", ""),
         "operations": dict(sorted(operations.items())),
         "shapes": {name: shape for name, shape in sorted(shapes.items()) if name in used},
     }
 
 
-def _collect(shape: Any, shapes: dict[str, dict[str, Any]]) -> None:
+def collect_shapes(shape: Any, shapes: dict[str, dict[str, Any]]) -> None:
     """Add `shape` and all it refers to."""
     if shape.name in shapes:
         return
     entry = shapes[shape.name] = _describe(shape)
     if shape.type_name == "structure":
         for child in shape.members.values():
-            _collect(child, shapes)
+            collect_shapes(child, shapes)
     elif shape.type_name == "list":
-        _collect(shape.member, shapes)
+        collect_shapes(shape.member, shapes)
     elif shape.type_name == "map":
-        _collect(shape.key, shapes)
-        _collect(shape.value, shapes)
-    for name in _children(entry):
+        collect_shapes(shape.key, shapes)
+        collect_shapes(shape.value, shapes)
+    for name in shapes_within(entry):
         if name in EXTRA_SHAPES:
             shapes[name] = EXTRA_SHAPES[name]
 
@@ -143,7 +148,7 @@ def _member(structure: str, member: str, shape: Any) -> str:
     return str(shape.name)
 
 
-def _children(entry: dict[str, Any]) -> list[str]:
+def shapes_within(entry: dict[str, Any]) -> list[str]:
     """Names of the shapes that one entry refers to."""
     return [
         *entry.get("members", {}).values(),
@@ -156,7 +161,7 @@ def render(document: dict[str, Any]) -> str:
     services = []
     for name, service in document.items():
         parts = [f'"target": {json.dumps(service["target"])}']
-        for table in ("operations", "shapes"):
+        for table in (part for part in service if part != "target"):
             rows = ",\n".join(
                 f"{json.dumps(key)}: {_compact(value)}" for key, value in service[table].items()
             )
@@ -176,18 +181,22 @@ def main(arguments: list[str] | None = None) -> int:
 
 def run(arguments: list[str] | None, path: Path, services: Sequence[str], module: str) -> int:
     """Write one file of service models, or with `--check` tell whether it is current."""
+    return compare_or_write(arguments, path, render(build(services)), module)
+
+
+def compare_or_write(arguments: list[str] | None, path: Path, text: str, module: str) -> int:
+    """Write the text to its file, or with `--check` tell whether it is there."""
     parser = argparse.ArgumentParser(description="Generate the service model from botocore.")
     parser.add_argument(
         "--check", action="store_true", help="compare only; exit with 1 when the file is stale"
     )
     options = parser.parse_args(arguments)
-    text = render(build(services))
     if not options.check:
         path.write_text(text)
         return 0
     if path.read_text() == text:
         return 0
-    print(f"service_model.json is stale: run python -m {module}", file=sys.stderr)
+    print(f"{path.name} is stale: run python -m {module}", file=sys.stderr)
     return 1
 
 

@@ -23,6 +23,14 @@ MAPPING = "mapping"
 TRIGGER_TABLE = "$triggers"
 """The system table of the pools. Partition key `pk`, sort key `sk`, both strings; time to live in `expires`."""
 
+STATUS_ROW = "$status"
+"""Sort key of the row `mapping#<uuid>` that tells what pools have made of a mapping: `revision` (N), the `Revision` of
+the document that they act on; `result` (S), its LastProcessingResult. The API shows the mapping as Creating, Updating,
+Enabling or Disabling until `revision` has come up with the document's, as Enabled or Disabled from then on.
+
+A document whose `State` is "Deleting" is removed by the pool that has let go of its shards and removed its rows; by the
+API at once, when there is no status row: no pool has ever seen the mapping then."""
+
 Source = Literal["sync", "async", "mapping"]
 
 
