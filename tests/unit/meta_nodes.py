@@ -12,7 +12,7 @@ from hashrange_node.meta.reconcile import ReconcileSettings
 from hashrange_node.node import Node
 from hashrange_node.raft_codec import RaftMessages
 from hashrange_node.replica.staging import MemoryStaging
-from hashrange_node.settings import NodeIdentity
+from hashrange_node.settings import NodeIdentity, ReplicationSettings
 from hashrange_node.snapshots import Snapshots
 from hashrange_node.storage.memory import MemoryEngine
 from hashrange_router.api.tables_create import plan_create
@@ -176,6 +176,7 @@ class TestNode:
     def __init__(self, world: World, id_: int, az: str, members: list[int], seeds: list[int]) -> None:
         self.world, self.id, self.az = world, id_, az
         self.members, self.seeds = members, seeds
+        self.replication = ReplicationSettings()
         self.up = False
         self.life = 0
         self.wipes = 0
@@ -218,6 +219,7 @@ class TestNode:
             fatal=self._fatal,
             on_error=lambda what, error: self.errors.append((what, error)),
             identity=NodeIdentity(id=self.id, az=self.az, standalone=False),
+            settings=self.replication,
             peers=peers,
         )
         self.snapshots = Snapshots(self.node, self.staging, _run_now, lambda: world.now)

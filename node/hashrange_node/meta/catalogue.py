@@ -264,9 +264,8 @@ class Catalogue:
 
     def _index_parts(self, name: str, before: TableDocument | None, after: TableDocument | None) -> None:
         for partition in partitions_of(before):
-            if (
-                partition in self._parts and self._parts[partition][0] == name
-            ):  # else it is another table's now
+            known = self._parts.get(partition)
+            if known is not None and known[0] == name:  # else it belongs to another table by now
                 del self._parts[partition]
         if after is not None:
             for index, part in ranges_in(after):
