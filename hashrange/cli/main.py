@@ -82,6 +82,77 @@ def router(config: ConfigFile = None, stop_at_eof: StopAtEof = False) -> None:
 
 
 @app.command()
+def triggers(
+    seed: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--seed",
+            metavar="ID/HOST:PORT",
+            help="A node of the cluster that is asked for the way; repeat for more.",
+            show_default=False,
+        ),
+    ] = None,
+    number: Annotated[
+        str | None,
+        typer.Option("--id", metavar="N", help="Number of the pool.  [default: 1]", show_default=False),
+    ] = None,
+    az: Annotated[
+        str | None,
+        typer.Option(metavar="ZONE", help="Zone that the pool is in.  [default: az1]", show_default=False),
+    ] = None,
+    host: Annotated[
+        str | None,
+        typer.Option(
+            metavar="ADDRESS", help="Address to listen on.  [default: 127.0.0.1]", show_default=False
+        ),
+    ] = None,
+    port: Annotated[
+        str | None,
+        typer.Option(metavar="PORT", help="TCP port; 0 picks one.  [default: 8010]", show_default=False),
+    ] = None,
+    advertise: Annotated[
+        str | None,
+        typer.Option(
+            metavar="HOST:PORT", help="As routers reach the pool, if elsewhere.", show_default=False
+        ),
+    ] = None,
+    work_dir: Annotated[
+        str | None,
+        typer.Option(
+            metavar="DIR",
+            help="Code and logs of functions.  [default: hashrange-functions]",
+            show_default=False,
+        ),
+    ] = None,
+    config: ConfigFile = None,
+    stop_at_eof: StopAtEof = False,
+) -> None:
+    """Run a trigger pool of a cluster: it runs functions, for the routers and on changes of tables.
+
+    Any number of pools share the work. One that ends hands its shards on; one that dies is replaced within seconds.
+
+    Settings: the file of --config, then HASHRANGE_* variables, then these flags.
+
+    Examples:
+      hashrange triggers --seed 1/10.0.1.5:8101 --seed 2/10.0.2.5:8101 --host 10.0.1.7
+      hashrange triggers --config triggers.toml
+    """
+    from hashrange.cli import role
+
+    given = {
+        "seeds": ",".join(text.replace("=", "/", 1) for text in seed) if seed else None,
+        "id": number,
+        "az": az,
+        "host": host,
+        "port": port,
+        "advertise": advertise,
+        "work_dir": work_dir,
+    }
+    flags = {name: value for name, value in given.items() if value is not None}
+    raise typer.Exit(role.run_triggers(config, stop_at_eof, flags))
+
+
+@app.command()
 def api(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON, for scripts.")] = False,
 ) -> None:

@@ -17,6 +17,7 @@ _DATA = "Data"
 _BEHAVIOUR = "Behaviour"
 _CAPACITY = "Capacity"
 _LOGS = "Logs"
+_FUNCTIONS = "Functions"
 _NOT_YET = "Not in this version (refused with a clear message)"
 
 
@@ -236,7 +237,35 @@ LogLevel = Annotated[
 ]
 Access = Annotated[Switch, _switch("--access-log", _LOGS, "Log one line for every request.")]
 
-Triggers = Annotated[Switch, _switch("--triggers", _NOT_YET, "Run functions on table changes.")]
+Triggers = Annotated[
+    Switch,
+    _switch("--triggers", _FUNCTIONS, "Run functions, on table changes too: see hashrange functions."),
+]
+FunctionConcurrency = Annotated[
+    Text,
+    _text("--function-concurrency", "N", _FUNCTIONS, "Invocations at once, over all functions.", "1000"),
+]
+FunctionWorkers = Annotated[
+    Text,
+    _text(
+        "--function-workers", "N", _FUNCTIONS, "Worker processes at most; 0: as many as the CPUs carry.", "0"
+    ),
+]
+FunctionIdle = Annotated[
+    Text,
+    _text(
+        "--function-idle-s", "SECONDS", _FUNCTIONS, "End a worker that has been idle for this long.", "600.0"
+    ),
+]
+FunctionEndpoint = Annotated[
+    Text,
+    _text(
+        "--function-endpoint",
+        "URL",
+        _FUNCTIONS,
+        "AWS_ENDPOINT_URL of functions, where it is not this server itself.",
+    ),
+]
 Dax = Annotated[Switch, _switch("--dax", _NOT_YET, "Start a DAX cache node.")]
 Console = Annotated[Switch, _switch("--console", _NOT_YET, "Serve the web console.")]
 

@@ -1,4 +1,4 @@
-"""Runs one role of a cluster: `hashrange node --config FILE` and `hashrange router --config FILE`.
+"""Runs one role of a cluster: `hashrange node`, `hashrange router` and `hashrange triggers`.
 
 Configuration, logging, start, graceful stop. Exit codes: 0 after a graceful stop, 1 when the program could not
 start, 2 when the configuration is wrong.
@@ -11,13 +11,14 @@ import os
 import socket
 import sys
 import threading
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
+from hashrange.cli.trigger_packages import missing
 from hashrange.runtime import logging
-from hashrange.runtime.cluster_config import NodeConfig, RouterConfig
-from hashrange.runtime.cluster_settings import load_node, load_router
+from hashrange.runtime.cluster_config import NodeConfig, RouterConfig, TriggersConfig
+from hashrange.runtime.cluster_settings import load_node, load_router, load_triggers
 from hashrange.runtime.loop import StopSignal, settle_memory
 from hashrange.runtime.loop import run as run_loop
 from hashrange.runtime.settings import ConfigError
@@ -58,6 +59,24 @@ def run_router(config_file: str | None, stop_at_eof: bool) -> int:
         return await start_router(config)
 
     return _run("router", load_router, start, config_file, stop_at_eof)
+
+
+def run_triggers(config_file: str | None, stop_at_eof: bool, flags: Mapping[str, Any]) -> int:
+    """Run a trigger pool until told to stop; `flags` are settings given on the command line, by field name."""
+    sentence = missing()
+    if sentence:
+        print(f"hashrange: {sentence}", file=sys.stderr)
+        return EXIT_START
+
+    async def start(config: TriggersConfig) -> Running:
+        from hashrange.cli.triggers_server import start_triggers
+
+        return await start_triggers(config)
+
+    def load(file: Path | None, environ: Any) -> TriggersConfig:
+        return load_triggers(file, environ, flags)
+
+    return _run("triggers", load, start, config_file, stop_at_eof)
 
 
 def _run(

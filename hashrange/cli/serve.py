@@ -40,6 +40,10 @@ def serve(
     log_level: options.LogLevel = None,
     access_log: options.Access = None,
     triggers: options.Triggers = None,
+    function_concurrency: options.FunctionConcurrency = None,
+    function_workers: options.FunctionWorkers = None,
+    function_idle_s: options.FunctionIdle = None,
+    function_endpoint: options.FunctionEndpoint = None,
     dax: options.Dax = None,
     console: options.Console = None,
     config: options.ConfigFile = None,
@@ -56,6 +60,7 @@ def serve(
       hashrange serve --in-memory --port 8001
       hashrange serve --data-dir /var/lib/hashrange --host 0.0.0.0
       hashrange serve --throttling on --throttle-faults orders=0.2
+      hashrange serve --triggers
       hashrange serve --config hashrange.toml --print-config
     """
     given = {

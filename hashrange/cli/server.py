@@ -12,6 +12,7 @@ from typing import Any
 
 from hashrange.cli.screen import start_screen
 from hashrange.cli.startup_errors import explain
+from hashrange.cli.trigger_packages import missing
 from hashrange.runtime import logging
 from hashrange.runtime.loop import StopSignal, settle_memory
 from hashrange.runtime.loop import run as run_loop
@@ -37,6 +38,11 @@ def run(flags: Mapping[str, Any], config_file: str | None, print_config: bool) -
 
         print(as_toml(loaded), end="")
         return 0
+    if loaded.config.triggers:
+        sentence = missing()
+        if sentence:
+            print(f"hashrange: {loaded.sources['triggers']}: {sentence}", file=sys.stderr)
+            return EXIT_START
     logging.configure(loaded.config.log_format, loaded.config.log_level)
     return run_loop(lambda stop: _serve(loaded, stop))
 

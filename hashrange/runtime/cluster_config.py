@@ -1,4 +1,4 @@
-"""Settings of the programs of a cluster: `hashrange node` and `hashrange router`.
+"""Settings of the programs of a cluster: `hashrange node`, `hashrange router` and `hashrange triggers`.
 
 Each program reads one TOML file and HASHRANGE_* variables (`cluster_settings.py`). A node:
 
@@ -11,7 +11,7 @@ Each program reads one TOML file and HASHRANGE_* variables (`cluster_settings.py
     members = ["1/az1/10.0.1.5:8101", "2/az2/10.0.2.5:8101", "3/az3/10.0.3.5:8101"]
 
 `members` are the nodes that the cluster begins with, the same list at each of them. A node that joins later has
-none, and `seeds` instead: nodes that it asks for the way. A router has `seeds` alone.
+none, and `seeds` instead: nodes that it asks for the way. A router and a trigger pool have `seeds` alone.
 """
 
 from __future__ import annotations
@@ -19,11 +19,21 @@ from __future__ import annotations
 import ipaddress
 import re
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Annotated, Any
 
 from pydantic import BeforeValidator, Field, model_validator
 
-from hashrange.runtime.config import CapacityConfig, DataConfig, EndpointConfig, LogConfig, Seconds, Whole
+from hashrange.runtime.config import (
+    CapacityConfig,
+    DataConfig,
+    Directory,
+    EndpointConfig,
+    LogConfig,
+    PoolConfig,
+    Seconds,
+    Whole,
+)
 
 _AZ = r"^[a-z0-9][a-z0-9-]{0,31}$"
 _HOST_NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]{0,251}[A-Za-z0-9])?")
@@ -256,3 +266,13 @@ class RouterConfig(LogConfig, EndpointConfig):
         if len({seed.id for seed in self.seeds}) != len(self.seeds):
             raise ValueError("seeds: two of them have the same id; correct one")
         return self
+
+
+class TriggersConfig(RouterConfig, PoolConfig):
+    """The effective settings of one trigger pool: it knows the cluster as a router does, and runs functions."""
+
+    port: Whole = Field(8010, ge=0, le=65_535, description="TCP port; 0 picks a free one")
+    advertise: Address = Field(None, description="HOST:PORT where routers reach the pool")
+    work_dir: Directory = Field(
+        Path("hashrange-functions"), description="directory for the code and the logs of functions"
+    )

@@ -17,13 +17,21 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
-from hashrange.runtime.cluster_config import NodeConfig, RouterConfig
+from hashrange.runtime.cluster_config import NodeConfig, RouterConfig, TriggersConfig
 from hashrange.runtime.config import Credential
 from hashrange.runtime.credentials import parse_credential_list, read_credentials_file
 from hashrange.runtime.expectations import expectation
-from hashrange.runtime.settings import ENVIRONMENT_PREFIX, FILE_VARIABLE, ConfigError, Problem, variable_of
+from hashrange.runtime.settings import (
+    ENVIRONMENT_PREFIX,
+    FILE_VARIABLE,
+    ConfigError,
+    Problem,
+    flag_of,
+    variable_of,
+)
 
 Model = TypeVar("Model", bound=BaseModel)
+Router = TypeVar("Router", bound=RouterConfig)
 
 
 def load_node(file: Path | None, environ: Mapping[str, str]) -> NodeConfig:
@@ -33,7 +41,17 @@ def load_node(file: Path | None, environ: Mapping[str, str]) -> NodeConfig:
 
 def load_router(file: Path | None, environ: Mapping[str, str]) -> RouterConfig:
     """The configuration of a router; raises `ConfigError` with every mistake found."""
-    config = _load(RouterConfig, file, environ)
+    return _with_file_credentials(_load(RouterConfig, file, environ))
+
+
+def load_triggers(
+    file: Path | None, environ: Mapping[str, str], flags: Mapping[str, Any] | None = None
+) -> TriggersConfig:
+    """The configuration of a trigger pool; `flags` are settings of the command line. Raises `ConfigError`."""
+    return _with_file_credentials(_load(TriggersConfig, file, environ, flags or {}))
+
+
+def _with_file_credentials(config: Router) -> Router:
     problems: list[Problem] = []
     if config.credentials_file is not None:
         found, mistakes = read_credentials_file(config.credentials_file)
@@ -45,7 +63,9 @@ def load_router(file: Path | None, environ: Mapping[str, str]) -> RouterConfig:
     return config
 
 
-def _load(model: type[Model], file: Path | None, environ: Mapping[str, str]) -> Model:
+def _load(
+    model: type[Model], file: Path | None, environ: Mapping[str, str], flags: Mapping[str, Any] | None = None
+) -> Model:
     problems: list[Problem] = []
     values: dict[str, Any] = {}
     places: dict[str, str] = {}
@@ -71,6 +91,9 @@ def _load(model: type[Model], file: Path | None, environ: Mapping[str, str]) -> 
             values[field], mistake = parse_credential_list(text)
             if mistake:
                 problems.append(Problem(variable, mistake))
+    for field, value in (flags or {}).items():
+        values[field] = value
+        places[field] = flag_of(field)
     try:
         config = model.model_validate(values)
     except ValidationError as error:

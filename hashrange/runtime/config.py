@@ -198,6 +198,27 @@ class DataConfig(BaseModel):
     )
 
 
+class PoolConfig(BaseModel):
+    """Settings of whatever runs functions: the embedded server, if asked to, and a trigger pool."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    function_concurrency: Whole = Field(
+        1_000, ge=1, le=100_000, description="invocations at once, over all functions and all pools"
+    )
+    function_workers: Whole = Field(
+        0, ge=0, le=10_000, description="worker processes of this pool at most; 0: as many as the CPUs carry"
+    )
+    function_idle_s: Seconds = Field(
+        600.0, ge=1, le=86_400, description="end a worker that has had nothing to do for this long"
+    )
+    function_endpoint: str | None = Field(
+        None,
+        pattern=r"^https?://[^\s/]+/?$",
+        description="URL where functions reach the API (AWS_ENDPOINT_URL); this server's own where it is not set",
+    )
+
+
 class LogConfig(BaseModel):
     """Settings of every program's log output."""
 
@@ -210,7 +231,7 @@ class LogConfig(BaseModel):
     access_log: bool = Field(False, description="log one line for every request")
 
 
-class ServeConfig(LogConfig, DataConfig, EndpointConfig):
+class ServeConfig(LogConfig, DataConfig, EndpointConfig, PoolConfig):
     """The effective settings of one embedded server; frozen, so that parts may keep what they read."""
 
     triggers: bool = Field(False, description="run functions on table changes")

@@ -23,8 +23,21 @@ from hashrange.runtime.config import ServeConfig
 from hashrange.runtime.settings import flag_of, load
 from hashrange.runtime.startup import StartupError
 
-COMMANDS = ("serve", "cluster", "node", "router", "api", "bench", "top", "reset", "repair", "version")
-NOT_BUILT = ("regions", "dax", "triggers", "functions")
+COMMANDS = (
+    "serve",
+    "cluster",
+    "node",
+    "router",
+    "api",
+    "bench",
+    "top",
+    "functions",
+    "triggers",
+    "reset",
+    "repair",
+    "version",
+)
+NOT_BUILT = ("regions", "dax")
 
 runner = CliRunner(env={"COLUMNS": "200", "NO_COLOR": "1", "TERM": "dumb"})
 

@@ -19,8 +19,9 @@ if TYPE_CHECKING:
 app = typer.Typer(
     help="""Run handlers written for AWS Lambda on the changes of tables.
 
-A server runs functions when it was started with --triggers:
+A server runs functions when it was started with --triggers.
 
+Examples:
   hashrange serve --triggers
   hashrange functions deploy handler.py --table orders
   hashrange functions logs handler --follow
