@@ -53,7 +53,7 @@ def make(key: bytes, stream_arn: str, position: Position) -> str:
     after = position.after.to_bytes(SEQUENCE_BYTES, "big")
     payload = _head.pack(_VERSION, position.created_ms, position.lo, after) + position.shard.encode("ascii")
     sealed = payload + _mac(key, stream_arn, payload)
-    return f"{stream_arn}{_MARK}{urlsafe_b64encode(sealed).rstrip(b'=').decode('ascii')}"
+    return f"{stream_arn}{_MARK}{_encoded(sealed)}"
 
 
 def parse(key: bytes, text: str) -> tuple[str, Position]:
@@ -68,6 +68,8 @@ def parse(key: bytes, text: str) -> tuple[str, Position]:
         sealed = urlsafe_b64decode(encoded.encode("ascii") + b"=" * (-len(encoded) % 4))
     except (binascii.Error, UnicodeEncodeError):
         raise invalid_iterator() from None
+    if _encoded(sealed) != encoded:  # the decoder passes over what is no base64
+        raise invalid_iterator()
     payload = sealed[:-_MAC_BYTES]
     if len(payload) <= _head.size or not compare_digest(sealed[-_MAC_BYTES:], _mac(key, stream_arn, payload)):
         raise invalid_iterator()
@@ -90,6 +92,10 @@ def check_age(position: Position, now_ms: int) -> None:
 def invalid_iterator() -> ApiError:
     """ValidationException for a text that is no iterator of this cluster."""
     return validation("Invalid ShardIterator")
+
+
+def _encoded(sealed: bytes) -> str:
+    return urlsafe_b64encode(sealed).rstrip(b"=").decode("ascii")
 
 
 def _mac(key: bytes, stream_arn: str, payload: bytes) -> bytes:
