@@ -21,7 +21,13 @@ class AskError(Exception):
         self.status = status
 
 
-async def ask(url: str, path: str, body: dict[str, Any] | None = None, timeout_s: float = TIMEOUT_S) -> bytes:
+async def ask(
+    url: str,
+    path: str,
+    body: dict[str, Any] | None = None,
+    timeout_s: float = TIMEOUT_S,
+    headers: dict[str, str] | None = None,
+) -> bytes:
     """The body of the answer to a GET, or to a POST when there is a `body`; raises AskError."""
     parts = urlsplit(url)
     host, port = parts.hostname, parts.port
@@ -29,7 +35,7 @@ async def ask(url: str, path: str, body: dict[str, Any] | None = None, timeout_s
         raise AskError(f"{url} is no http URL")
     try:
         async with asyncio.timeout(timeout_s):
-            return await _exchange(host, port or 80, path, body)
+            return await _exchange(host, port or 80, path, body, headers or {})
     except TimeoutError:
         raise AskError(f"{url} does not answer") from None
     except OSError as error:
@@ -47,11 +53,15 @@ async def ask_json(
         raise AskError(f"{url}{path} was not answered with JSON") from None
 
 
-async def _exchange(host: str, port: int, path: str, body: dict[str, Any] | None) -> bytes:
+async def _exchange(
+    host: str, port: int, path: str, body: dict[str, Any] | None, headers: dict[str, str]
+) -> bytes:
     reader, writer = await asyncio.open_connection(host, port)
     try:
         payload = b"" if body is None else json.dumps(body).encode()
-        head = f"{'GET' if body is None else 'POST'} {path} HTTP/1.1\r\nHost: {host}:{port}\r\nConnection: close\r\n"
+        head = f"{'GET' if body is None else 'POST'} {path} HTTP/1.1\r\n"
+        for name, value in ({"host": f"{host}:{port}", "connection": "close"} | headers).items():
+            head += f"{name}: {value}\r\n"
         if body is not None:
             head += f"Content-Type: application/json\r\nContent-Length: {len(payload)}\r\n"
         writer.write(head.encode() + b"\r\n" + payload)

@@ -15,15 +15,11 @@ import json
 import socket
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from hashlib import sha256
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlsplit
 
-from hashrange_router.auth.canonical import canonical_request
-from hashrange_router.auth.signing import derive
-
+from hashrange.cli.functions.signing import ANY, Credentials, signed
 from hashrange.runtime.credentials import read_credentials_file
 
 JSON_1_0 = "application/x-amz-json-1.0"
@@ -46,15 +42,6 @@ class RefusedError(FunctionsError):
         self.status = status
         self.type = type_name
         self.message = message
-
-
-@dataclass(frozen=True, slots=True)
-class Credentials:
-    """An access key. Servers without configured credentials accept any."""
-
-    access_key: str
-    secret: str
-    token: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +68,7 @@ def find_credentials(environ: Mapping[str, str]) -> Credentials:
         found, _ = read_credentials_file(path)
         if found:
             return Credentials(found[0]["access_key"], found[0]["secret"])
-    return Credentials("hashrange", "hashrange")
+    return ANY
 
 
 class Api:
@@ -141,11 +128,12 @@ class Api:
         body: bytes,
         timeout_s: float = TIMEOUT_S,
     ) -> Answer:
-        signed = self._signed(service, method, target, headers, body)
+        everything = {"host": self._host_header, **headers}
+        everything = signed(self._credentials, self._region, service, method, target, everything, body)
         kind = http.client.HTTPSConnection if self._secure else http.client.HTTPConnection
         connection = kind(self._host, self._port, timeout=timeout_s)
         try:
-            connection.request(method, target, body or None, signed)
+            connection.request(method, target, body or None, everything)
             reply = connection.getresponse()
             content = reply.read()
         except TimeoutError:
@@ -180,23 +168,3 @@ class Api:
                 "or a cluster with `hashrange cluster up --triggers 1`"
             )
         return RefusedError(answer.status, type_name, message)
-
-    def _signed(
-        self, service: str, method: str, target: str, headers: dict[str, str], body: bytes
-    ) -> dict[str, str]:
-        """The headers of a request with its signature (AWS General Reference, Signature Version 4)."""
-        date = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
-        everything = {"host": self._host_header, "x-amz-date": date, **headers}
-        if self._credentials.token:
-            everything["x-amz-security-token"] = self._credentials.token
-        names = sorted(everything)
-        encoded = {name.encode(): everything[name].encode() for name in names}
-        canonical = canonical_request(method.encode(), target.encode(), encoded, names, body)
-        scope = f"{date[:8]}/{self._region}/{service}/aws4_request"
-        to_sign = f"AWS4-HMAC-SHA256\n{date}\n{scope}\n{sha256(canonical).hexdigest()}"
-        key = derive(self._credentials.secret, date[:8], self._region, service)
-        everything["authorization"] = (
-            f"AWS4-HMAC-SHA256 Credential={self._credentials.access_key}/{scope}, "
-            f"SignedHeaders={';'.join(names)}, Signature={key.sign(to_sign.encode()).decode()}"
-        )
-        return everything
