@@ -153,7 +153,9 @@ class Membership:
                 replica.splitting = False
                 done(answer if isinstance(answer, ApiError) else None)
 
-            group.propose(split(), proposed)
+            effects = split()
+            self._node.streams.split(replica, effects)
+            group.propose(effects, proposed)
 
 
 def _members_change(group: Group) -> bool:

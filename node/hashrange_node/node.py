@@ -36,6 +36,7 @@ from hashrange_node.replica.strong import StrongReads
 from hashrange_node.settings import NodeIdentity, ReplicationSettings
 from hashrange_node.storage import keyspace
 from hashrange_node.storage.engine import Engine, EngineError
+from hashrange_node.streams.streams import Streams
 from hashrange_node.transactions.participant import Participant
 
 FLUSH_RETRY_S = 1.0
@@ -115,7 +116,7 @@ class Node:
         self.on_leading: Callable[[Replica, bool], None] = lambda replica, serving: None
         self.flush_engine: Callable[[Callable[[BaseException | None], None]], None] = self._flush_here
         self._index_lag_s = index_lag_s
-        self._stopped = False
+        self.stopped = False
         self._handlers: dict[type, Callable[[Any, Done], None]] = {
             wire.ReadItem: self._read_item,
             wire.WriteItem: self._write_item,
@@ -127,6 +128,7 @@ class Node:
             wire.TableStatistics: self._table_statistics,
         }
         self.transactions = Participant(self)
+        self.streams = Streams(self)
         self.ceilings: Ceilings | None = None
         """What partitions may do in a second; set before any is opened, None without a bound."""
         self.membership = Membership(self)
@@ -184,6 +186,7 @@ class Node:
             placement = self.catalogue.placement(partition)
             if replica is not None:
                 replica.schema = schema
+                self.streams.changed(replica, schema)
                 if placement is not None:
                     self.groups.place(replica.group, placement)
             elif placement is not None:
@@ -209,6 +212,7 @@ class Node:
             self.transactions.counts,
         )
         self.replicas[replica.id] = replica
+        self.streams.attach(replica)
         if self.ceilings is not None:
             replica.budget = self.ceilings.budget(schema, index_name)
         self.groups.start(group)
@@ -238,7 +242,7 @@ class Node:
         def flushed(error: BaseException | None) -> None:
             if error is None:
                 parent.split_durable = True
-            elif not self._stopped and not parent.dropped:
+            elif not self.stopped and not parent.dropped:
                 self.report("the state of the children of a split could not be flushed", error)
                 self.scheduler.call_later(FLUSH_RETRY_S, lambda: self.flush_engine(flushed))
 
@@ -268,6 +272,7 @@ class Node:
             self.transactions.counts,
         )
         self.replicas[child.id] = child
+        self.streams.attach(child)
         if self.ceilings is not None:
             child.budget = self.ceilings.budget(child.schema, child.index_name)
         self.groups.start(group)
@@ -292,8 +297,9 @@ class Node:
 
     def stop(self) -> None:
         """Send no more index changes; they wait in their queues for the next start."""
-        self._stopped = True
+        self.stopped = True
         self.groups.stopped = True
+        self.streams.stop()
         for shipper in self.shippers.values():
             shipper.stopped = True
 
@@ -311,11 +317,12 @@ class Node:
 
     def _leading(self, replica: Replica, serving: bool) -> None:
         """The queue of index changes is drained by the leader: from the engine when it begins to lead."""
+        self.streams.leading(replica, serving)
         shipper = self.shippers.pop(replica.id, None)
         if shipper is not None:
             shipper.stopped = True
         replica.congested = False
-        if serving and not self._stopped and replica.index_name is None and replica.schema.gsis:
+        if serving and not self.stopped and replica.index_name is None and replica.schema.gsis:
             self.shipper(replica).load()
         self.on_leading(replica, serving)
 

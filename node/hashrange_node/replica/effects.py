@@ -32,7 +32,8 @@ class Effects:
     """The outcome of one evaluated write: engine mutations, count changes, and the answer.
 
     `request` is (session, sequence, stamp, encoded result) of a write that may be sent again. `deleted` is the stamp
-    of what deletes an item, 0 when nothing does. `released` are the locks of transactions that go, known here alone.
+    of what deletes an item, 0 when nothing does. `released` are the locks of transactions that go, known here alone,
+    and so is `recorded`: the entry has records of a stream, or changes its shards.
     """
 
     __slots__ = (
@@ -43,6 +44,7 @@ class Effects:
         "mutations",
         "queued",
         "ranges",
+        "recorded",
         "released",
         "request",
         "result",
@@ -59,6 +61,7 @@ class Effects:
         self.request: tuple[int, int, int, bytes] | None = None
         self.fence: tuple[int, int, int] | None = None
         self.deleted = 0
+        self.recorded = False
         self.released: list[Lock] | None = None
         self.scrub: tuple[int, bytes, bytes] | None = None
         self.split: dict[str, Any] | None = None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from hashrange.errors import ApiError, internal, resource_not_found, transaction_conflict, unavailable
 from hashrange.model import record as records
@@ -23,6 +23,10 @@ from hashrange_node.storage.engine import Engine, EngineError
 from hashrange_node.transactions.locks import Counts as TransactionCounts
 from hashrange_node.transactions.locks import LockTable, decode_lock
 
+if TYPE_CHECKING:
+    from hashrange_node.streams.keeper import StreamKeeper
+    from hashrange_node.streams.recording import Recording
+
 QueueSink = Callable[["Replica", list[tuple[bytes, list[Any]]]], None]
 LeadSink = Callable[["Replica", bool], None]
 SplitSink = Callable[["Replica"], None]
@@ -37,7 +41,9 @@ class Replica:
     While `congested`, no writes are taken: their index changes would queue without end. While `splitting`, none
     either: the partition is about to be replaced by two. Nor when `closed`: its table was deleted. `locks` are those of
     transactions, while this replica leads; `locked` are the same by the keys of their items. `budget` bounds what the
-    replica does in a second, None without a bound; `behind` is the global index that last held the queue up.
+    replica does in a second, None without a bound; `behind` is the global index that last held the queue up. `stream`
+    keeps the shards of a table's partition; `recording` records changes while one is open, or has to be; `on_recorded`
+    is told when something of the stream was applied.
     """
 
     __slots__ = (
@@ -56,11 +62,14 @@ class Replica:
         "locks",
         "on_leading",
         "on_queued",
+        "on_recorded",
         "on_split",
         "place",
+        "recording",
         "schema",
         "splitting",
         "stamps",
+        "stream",
     )
 
     def __init__(
@@ -89,6 +98,9 @@ class Replica:
         self.on_queued = on_queued
         self.on_leading = on_leading
         self.on_split = on_split
+        self.stream: StreamKeeper | None = None
+        self.recording: Recording | None = None
+        self.on_recorded: Callable[[Replica], None] = _nothing
         self.items = keyspace.space_prefix(group.place.store, keyspace.ITEMS)
         self.locks = LockTable(transactions)
         self.locked = self.locks.held
@@ -131,12 +143,15 @@ class Replica:
                 if write.expiry_s is None:  # a sweep comes again until it can have the item
                     self.locks.counts.conflicts += 1
                 raise transaction_conflict()
+            recording = self.recording if self.recording is None else self.recorder()
             current = self.engine.get(full_key) if held is None else held[1]
             stamp = self.stamps()
             if current is None and stamp <= group.watermark:
                 stamp = group.watermark + 1
             index = group.core.log.last_index + 1
             effects = evaluate(write, self.schema, self.place, full_key, current, stamp, index)
+            if recording is not None:
+                recording.add(effects, full_key, write.key, current, index, 0, write.expiry_s is not None)
             if budget is not None:
                 budget.charge_result(effects.result)
         except ApiError as error:
@@ -155,6 +170,14 @@ class Replica:
             group.propose(effects, done)
         else:
             self.answer_led(effects.result, done)
+
+    def recorder(self) -> Recording | None:
+        """How a change is recorded that is proposed now; ServiceUnavailable while the shard cannot be opened."""
+        recording = self.recording
+        if recording is not None and recording.shard is None and self.stream is not None:
+            self.stream.begin()
+            return self.recording
+        return recording
 
     def busy(self) -> ApiError:
         """Why no writes are taken while `congested` or `splitting`, or when `closed`."""
@@ -239,11 +262,14 @@ class Replica:
         queued = effects.queued
         if queued is not None and self.group.serving:
             self.on_queued(self, queued)
+        if effects.recorded:
+            self.on_recorded(self)
         if effects.released is not None:
             for lock in effects.released:
                 self.locks.remove(lock)
         if effects.split is not None:
             self.locks.clear()  # they are its children's now
+            self.recording = None
             self.on_split(self)
 
     def leading(self, serving: bool) -> None:
@@ -262,3 +288,7 @@ class Replica:
         except (EngineError, ValueError) as error:
             self.group.driver.report(f"the locks of partition {self.id} cannot be read", error)
             self.group.driver.disable(self.group, f"its locks cannot be read: {error}")
+
+
+def _nothing(replica: Replica) -> None:
+    """Nobody waits for records."""

@@ -10,7 +10,7 @@ stamp behind in all items concerned. So a preparation that comes again after its
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from hashrange.errors import ApiError, conditional_check_failed, transaction_conflict, validation
 from hashrange.model import record as records
@@ -31,6 +31,9 @@ from hashrange_node.replica.place import Place
 from hashrange_node.storage import keyspace
 from hashrange_node.transactions.locks import HEADER, Lock
 
+if TYPE_CHECKING:
+    from hashrange_node.streams.recording import Recording
+
 ENTRY_BYTES_MAX = 32 << 20
 """Of one log entry, indexes included: it has to fit into a message to the followers, in whatever company."""
 FINISH_BYTES = 8 << 20
@@ -42,7 +45,8 @@ _SURELY_FITS = 128 << 10
 class Situation(NamedTuple):
     """What the items of a message are like: of each the key, the newest record and the lock that bars it, or None.
 
-    `watermark` is the group's, `raft_index` that of the entry to be.
+    `watermark` is the group's, `raft_index` that of the entry to be. `recording` records what is carried out, None
+    where the table has no stream.
     """
 
     schema: TableSchema
@@ -52,6 +56,7 @@ class Situation(NamedTuple):
     locks: Sequence[Lock | None]
     watermark: int
     raft_index: int
+    recording: Recording | None = None
 
 
 def seen_stamp(current: bytes | None, watermark: int) -> int:
@@ -75,8 +80,9 @@ def local_stamp(stamp: int, situation: Situation) -> int:
 
 def commit(actions: Sequence[WriteItem], situation: Situation, stamp: int) -> tuple[Effects, TransactOutcome]:
     """Carry out all actions at `stamp` (see `local_stamp`), or say which stand against it: then without effects."""
-    schema, place, _, currents, locks, _, index = situation
+    schema, place, _, currents, locks, _, index, recording = situation
     prefix = keyspace.space_prefix(place.store, keyspace.ITEMS)
+    recorded = 0
     merged = Effects([], [], None)
     results: list[WriteResult | ApiError | None] = []
     refused = False
@@ -94,6 +100,8 @@ def commit(actions: Sequence[WriteItem], situation: Situation, stamp: int) -> tu
             continue
         results.append(effects.result)
         if not refused:
+            if recording is not None:
+                recorded = recording.add(effects, full_key, action.key, current, index, recorded)
             merge(merged, stamped(effects, full_key, current, stamp, index), place, index)
     if sizes.items > _SURELY_FITS and _bytes_of(merged) > ENTRY_BYTES_MAX:
         refused = True
@@ -107,7 +115,7 @@ def prepare(
     txid: bytes, stamp: int, actions: Sequence[WriteItem], situation: Situation
 ) -> tuple[list[Lock], TransactOutcome]:
     """The locks that all actions need, or why they get none. Those that the transaction has already stay."""
-    schema, place, _, currents, locks, watermark, index = situation
+    schema, place, _, currents, locks, watermark, index, _ = situation
     prefix = keyspace.space_prefix(place.store, keyspace.ITEMS)
     taken: list[Lock] = []
     results: list[WriteResult | ApiError | None] = []
@@ -150,7 +158,8 @@ def finish(locks: Sequence[Lock], committed: bool, situation: Situation) -> Effe
     Indexes and time to live are followed up as the table has them now. Where that comes to more than FINISH_BYTES,
     the entry ends only the first locks (`Effects.released`): the others need another one.
     """
-    schema, place, _, currents, _, _, index = situation
+    schema, place, _, currents, _, _, index, recording = situation
+    recorded = 0
     items = keyspace.space_prefix(place.store, keyspace.ITEMS)
     prefix = keyspace.space_prefix(place.store, keyspace.LOCKS)
     merged = Effects([], [], None)
@@ -160,6 +169,8 @@ def finish(locks: Sequence[Lock], committed: bool, situation: Situation) -> Effe
         if committed:
             full_key = items + lock.key
             effects = carry_out(_write_of(lock), schema, place, full_key, current, lock.stamp, index)
+            if recording is not None:
+                recorded = recording.add(effects, full_key, lock.key, current, index, recorded)
             merge(merged, stamped(effects, full_key, current, lock.stamp, index), place, index)
         merged.mutations.append((prefix + lock.key, None))
         released.append(lock)
@@ -232,6 +243,7 @@ def merge(merged: Effects, effects: Effects, place: Place, index: int) -> None:
     merged.counts.extend(effects.counts)
     if effects.deleted > merged.deleted:
         merged.deleted = effects.deleted
+    merged.recorded = merged.recorded or effects.recorded
 
 
 def errors_only(results: Sequence[WriteResult | ApiError | None]) -> list[WriteResult | ApiError | None]:

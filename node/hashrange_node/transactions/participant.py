@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     from hashrange_node.node import Node
     from hashrange_node.replica.group import Group
     from hashrange_node.replica.replica import Replica
+    from hashrange_node.streams.recording import Recording
 
 STAMPS_PER_S = 1000 << LOGICAL_BITS
 
@@ -79,7 +80,7 @@ class Participant:
             outcome = TransactOutcome(verdict, list(results) if verdict == REPEATED else [])
             _answer(replica, outcome, marker_key in group.overlay, done)
             return
-        situation = _situation(replica, [action.key for action in actions])
+        situation = _situation(replica, [action.key for action in actions], replica.recorder())
         stamp = evaluate.local_stamp(replica.stamps(), situation)
         effects, outcome = evaluate.commit(actions, situation, stamp)
         if outcome.verdict != DONE:
@@ -151,7 +152,7 @@ class Participant:
             return
         group.driver.admit(group)
         while locks:
-            situation = _situation(replica, [lock.key for lock in locks])
+            situation = _situation(replica, [lock.key for lock in locks], replica.recorder())
             effects = evaluate.finish(locks, message.commit, situation)
             ended = effects.released or []
             locks = locks[len(ended) :]
@@ -232,7 +233,7 @@ def _admit(replica: Replica) -> None:
         replica.budget.admit_write(replica.schema)
 
 
-def _situation(replica: Replica, keys: list[bytes]) -> evaluate.Situation:
+def _situation(replica: Replica, keys: list[bytes], recording: Recording | None = None) -> evaluate.Situation:
     """What the items with these keys are like, under way or applied."""
     group, items = replica.group, replica.items
     full_keys = [items + key for key in keys]
@@ -249,6 +250,7 @@ def _situation(replica: Replica, keys: list[bytes]) -> evaluate.Situation:
         locks,
         group.watermark,
         group.last_index + 1,
+        recording,
     )
 
 
