@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from hashrange_node.storage import keyspace
+from hashrange_node.streams.shards import decode_row
 from hashrange_router.api.tables import plan_delete
 from hashrange_router.api.tables_update import plan_update
 
@@ -23,6 +24,7 @@ from hashrange.model.deleted_table import (
 from hashrange.model.table_document import TableDocument
 from hashrange.wire.cluster import ClusterCommand, WorkDone
 from hashrange.wire.messages import ChangeTable, WhenSettled
+from hashrange.wire.streams import Shard
 
 from .meta_nodes import TestCluster
 from .node_support import Bench
@@ -90,6 +92,11 @@ def stored(node: Any, store: int, spaces: Any) -> list[bytes]:
         low = keyspace.space_prefix(store, space)
         found += [key for key, _ in node.engine.scan(low, keyspace.space_prefix(store, space + 1))]
     return found
+
+
+def shards_of(node: Any, store: int) -> list[Shard]:
+    """The shards that a node has of a partition."""
+    return [decode_row(node.engine.get(key)).shard for key in stored(node, store, [keyspace.SHARDS])]
 
 
 # ---- the document
@@ -184,8 +191,6 @@ def test_a_table_deleted_with_its_stream_frees_its_name_and_keeps_its_partitions
     for number in range(20):
         put(cluster, {"pk": {"S": f"k{number}"}, "g": {"S": "x"}})
     write = cluster.control.node.catalogue.schemas["Things"].partitions.all[0].id
-    for node in cluster.nodes.values():
-        node.engine.write([(keyspace.space_prefix(write, 67) + b"a record", b"")])
     delete(cluster)
     cluster.world.run(2)
     catalogue = cluster.control.node.catalogue
@@ -195,7 +200,8 @@ def test_a_table_deleted_with_its_stream_frees_its_name_and_keeps_its_partitions
         assert list(node.node.replicas) == [write], "the partition of the index is gone, the table's is here"
         assert node.node.replicas[write].schema.name == HIDDEN
         assert stored(node, write, range(6)) == [], "the items are gone"
-        assert len(stored(node, write, [67])) == 1, "the records are not"
+        assert len(stored(node, write, [keyspace.STREAM])) == 20, "the records are not"
+        assert [shard.open for shard in shards_of(node, write)] == [False]
         assert node.node.replicas[write].group.counts[0] == [0, 0]
         assert list(node.plane.view.documents) == [HIDDEN]
     cluster.create()
@@ -306,8 +312,6 @@ def test_embedded_the_partitions_stay_open_and_the_index_is_closed() -> None:
     bench.create(StreamSpecification=STREAM, **BY)
     bench.put({"pk": {"S": "a"}, "g": {"S": "x"}})
     bench.scheduler.run()
-    kept = keyspace.space_prefix(1, 67) + b"a record"
-    bench.engine.write([(kept, b"")])
     replica = bench.node.replicas[1]
     before = bench.node.catalogue.documents["Things"]
     after = plan_delete(before, now=1.0).document
@@ -315,7 +319,8 @@ def test_embedded_the_partitions_stay_open_and_the_index_is_closed() -> None:
     bench.scheduler.run()
     assert list(bench.node.catalogue.documents) == [HIDDEN]
     assert bench.node.replicas == {1: replica}
-    assert bench.engine.get(kept) == b""
+    assert len(stored(bench, 1, [keyspace.STREAM])) == 1
+    assert [shard.open for shard in shards_of(bench, 1)] == [False]
     assert stored(bench, 1, range(6)) == []
     assert stored(bench, 2, range(70)) == []
     bench.create()

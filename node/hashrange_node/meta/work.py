@@ -136,29 +136,21 @@ class Work:
                 self._drain_index(replica, index["IndexName"], drained(index))
         self._keep_expiry(replica, document)
         if "StreamChanging" in document:
-            self._switch_stream(replica, switched(document))
+            self._switch_stream(replica, document)
         if is_deleted(document):
             self._empty(replica)
 
     # ---- streams
 
-    def _switch_stream(self, replica: Replica, what: str) -> None:
-        """Report once the entry that opens or closes the partition's shard is applied."""
-        task = self._task(replica, "", what)
-        if task is not None:
-            self._await_shard(task)
+    def _switch_stream(self, replica: Replica, document: TableDocument) -> None:
+        """Report once the entry that opens or closes the partition's shard is applied.
 
-    def _await_shard(self, task: _Task) -> None:
-        if task.stopped or self.stopped:
-            return
-
-        def applied(answer: Any) -> None:
-            if isinstance(answer, ApiError):
-                self._node.scheduler.call_later(RETRY_DELAY_S, lambda: self._await_shard(task))
-            else:
-                self._finish(task)
-
-        task.replica.group.propose(Effects([], [], None), applied)
+        A document that came meanwhile keeps the one before from being reported: asked again for each.
+        """
+        what = switched(document)
+        task = self._tasks.get((replica.id, what)) or self._task(replica, "", what)
+        if task is not None and not task.finished:
+            self._node.streams.keep(replica, document, lambda: self._finish(task))
 
     # ---- deleted tables
 
@@ -227,7 +219,7 @@ class Work:
         task.replica.group.propose(Effects([], [], None), applied)
 
     def _finish(self, task: _Task) -> None:
-        if not task.stopped and not self.stopped:
+        if not task.stopped and not task.finished and not self.stopped:
             task.finished = True
             self._announce(task)
             self._repeat_later()
