@@ -55,6 +55,14 @@ def client(endpoint: str) -> Iterator[Any]:
 
 
 @pytest.fixture(scope="session")
+def streams(endpoint: str) -> Iterator[Any]:
+    """The client of the streams API."""
+    made = make_client(endpoint, "dynamodbstreams")
+    yield made
+    made.close()
+
+
+@pytest.fixture(scope="session")
 def resource(endpoint: str) -> Iterator[Any]:
     """The resource interface (Python values instead of attribute values)."""
     made = boto3.session.Session().resource(
