@@ -125,7 +125,11 @@ class CodeStore(Protocol):
         ...
 
     async def remove(self, sha256: str) -> None:
-        """Forget a package that no function refers to any more."""
+        """Forget a package that no function refers to any more. It may be there for a while yet."""
+        ...
+
+    async def keep(self, sha256: str) -> None:
+        """Take back a removal, if there was one: of a package that a function has begun to refer to."""
         ...
 
 
