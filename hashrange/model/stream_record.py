@@ -47,11 +47,12 @@ NEW_IMAGE = "NEW_IMAGE"
 OLD_IMAGE = "OLD_IMAGE"
 NEW_AND_OLD_IMAGES = "NEW_AND_OLD_IMAGES"
 
-_WITH_OLD = 4
-_WITH_NEW = 8
+WITH_OLD = 4
+WITH_NEW = 8
 _EXPIRED = 16
 _header = struct.Struct("<BBHIQI")
-_pack = _header.pack
+pack_header = _header.pack
+"""Version, flags, length of the key, size of the images, stamp, length of the old image: for who assembles a record."""
 _unpack = _header.unpack_from
 _read_word = struct.Struct("<Q").unpack_from
 _NUMBERS = {INSERT: 0, MODIFY: 1, REMOVE: 2}
@@ -101,13 +102,13 @@ def pack(
     old_length = 0
     parts = key
     if old_json is not None:
-        flags |= _WITH_OLD
+        flags |= WITH_OLD
         old_length = len(old_json)
         parts += old_json
     if new_json is not None:
-        flags |= _WITH_NEW
+        flags |= WITH_NEW
         parts += new_json
-    return _pack(VERSION, flags, len(key), images_size, stamp, old_length) + parts
+    return pack_header(VERSION, flags, len(key), images_size, stamp, old_length) + parts
 
 
 def stamp_of(value: bytes) -> int:
@@ -127,8 +128,8 @@ def unpack(sequence: int, value: bytes) -> StreamRecord:
         sequence,
         EVENTS[flags & 3],
         value[HEADER_SIZE:key_end],
-        value[key_end:old_end] if flags & _WITH_OLD else None,
-        value[old_end:] if flags & _WITH_NEW else None,
+        value[key_end:old_end] if flags & WITH_OLD else None,
+        value[old_end:] if flags & WITH_NEW else None,
         size,
         stamp,
         flags & _EXPIRED != 0,

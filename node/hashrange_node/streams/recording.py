@@ -7,29 +7,45 @@ requests before it gets here.
 
 from __future__ import annotations
 
+from struct import Struct
+
 from hashrange.model import record as records
-from hashrange.model.stream_record import INSERT, MODIFY, REMOVE, images_of, pack
+from hashrange.model.stream_record import (
+    EVENTS,
+    INSERT,
+    MODIFY,
+    REMOVE,
+    VERSION,
+    WITH_NEW,
+    WITH_OLD,
+    images_of,
+    pack,
+    pack_header,
+)
 from hashrange.model.stream_sequence import SEQUENCE_BYTES, sequence_of
 from hashrange.wire.streams import Shard
 from hashrange_node.replica.effects import Effects
 from hashrange_node.streams.shards import records_prefix
 
 HEADER = records.HEADER_SIZE
+_MODIFY = EVENTS.index(MODIFY) | WITH_OLD | WITH_NEW
+_size_and_stamp = Struct("<4xIQ").unpack_from
 
 
 class Recording:
     """What an open shard needs to record changes; `shard` None: it has to be opened first."""
 
-    __slots__ = ("_base", "_new", "_old", "_prefix", "shard")
+    __slots__ = ("_base", "_both", "_new", "_old", "_prefix", "shard")
 
     def __init__(self, store: int, shard: Shard | None) -> None:
         self.shard = shard
         self._prefix, self._base = b"", 0
-        self._old = self._new = False
+        self._old = self._new = self._both = False
         if shard is not None:
             self._prefix = records_prefix(store, shard.lo)
             self._base = sequence_of(shard.partition, 0)
             self._old, self._new = images_of(shard.view_type)
+            self._both = self._old and self._new
 
     def add(
         self,
@@ -53,33 +69,39 @@ class Recording:
         changed, record = mutations[0]
         if changed != full_key:
             return number
-        old_image: bytes | None = None
-        new_image: bytes | None = None
-        size = 0
-        if record is None:
-            if current is None:
+        if current is None or record is None or not self._both:
+            value = self._packed(key, current, record, effects.deleted, expired)
+            if value is None:
                 return number
-            event, stamp = REMOVE, effects.deleted
-        else:
-            new_image = record[HEADER:]
-            event, stamp = INSERT, records.stamp(record)
-        if current is not None:
-            old_image = current[HEADER:]
-            if record is not None:
-                if old_image == new_image:
-                    return number
-                event = MODIFY
-            if self._old:
-                size = records.size(current)
-            else:
-                old_image = None
-        if self._new:
-            if record is not None:
-                size += records.size(record)
-        else:
-            new_image = None
-        value = pack(event, key, old_image, new_image, size, stamp, expired and record is None)
+        else:  # the commonest case, in one go
+            old, new = current[HEADER:], record[HEADER:]
+            if old == new:
+                return number
+            size, stamp = _size_and_stamp(record)
+            size += _size_and_stamp(current)[0]
+            value = b"".join((pack_header(VERSION, _MODIFY, len(key), size, stamp, len(old)), key, old, new))
         sequence = self._base | index << 16 | number
         mutations.append((self._prefix + sequence.to_bytes(SEQUENCE_BYTES, "big"), value))
         effects.recorded = True
         return number + 1
+
+    def _packed(
+        self, key: bytes, current: bytes | None, record: bytes | None, deleted: int, expired: bool
+    ) -> bytes | None:
+        """The record of any change, None for what is none. `deleted` is the stamp of a deletion."""
+        if record is None:
+            if current is None:
+                return None
+            old = current[HEADER:] if self._old else None
+            return pack(REMOVE, key, old, None, records.size(current) if self._old else 0, deleted, expired)
+        size, stamp = _size_and_stamp(record)
+        new = record[HEADER:]
+        if current is None:
+            return pack(INSERT, key, None, new if self._new else None, size if self._new else 0, stamp, False)
+        old = current[HEADER:]
+        if old == new:
+            return None
+        size = size if self._new else 0
+        if self._old:
+            size += records.size(current)
+        return pack(MODIFY, key, old if self._old else None, new if self._new else None, size, stamp, False)
