@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from hashrange_router.api.dispatch import Dispatcher
+from hashrange_router.functions.archive import REQUEST_MAX
 from hashrange_router.http.limits import HttpLimits
 from hashrange_router.http.server import HttpServer
 
@@ -24,6 +25,9 @@ def http_limits(config: EndpointConfig) -> HttpLimits:
     """The limits of the front that the settings ask for."""
     return HttpLimits(
         body_bytes_max=config.max_body_bytes,
+        # Requests with a deployment package of 50 MB, in base64.
+        long_body_prefix=b"/2015-03-31/functions",
+        long_body_bytes_max=max(REQUEST_MAX, config.max_body_bytes),
         connections_max=config.max_connections,
         idle_timeout_s=config.idle_timeout_s,
         head_timeout_s=config.request_timeout_s,

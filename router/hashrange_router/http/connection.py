@@ -183,7 +183,7 @@ class HttpConnection(Delivery):
             self._refuse(431)
             return
         length = headers.get(b"content-length", b"0")
-        if len(length) > 20 or int(length) > self.limits.body_bytes_max:
+        if len(length) > 20 or int(length) > self.limits.body_max(self._target):
             self._refuse(413)
         elif headers.get(b"expect", b"").lower() == b"100-continue" and not self.queue and not self._body:
             # With answers outstanding it would jump the queue; a client may not wait for it forever anyway.
@@ -241,7 +241,7 @@ class HttpConnection(Delivery):
             self._spanning = self._spanning or 1
         self._more_body += data
         self._server.body_bytes += len(data)
-        if len(self._body) + len(self._more_body) > self.limits.body_bytes_max:
+        if len(self._body) + len(self._more_body) > self.limits.body_max(self._target):
             self._refuse(413)
         elif self._server.body_bytes > self.limits.body_bytes_total_max:
             self._refuse(503)
@@ -313,7 +313,7 @@ class HttpConnection(Delivery):
         encoding = headers.get(b"content-encoding")
         if encoding is not None:
             try:
-                request.body = inflate(encoding, request.wire_body, self.limits.body_bytes_max)
+                request.body = inflate(encoding, request.wire_body, self.limits.body_max(request.target))
             except InflatedTooLargeError:
                 return _answer_too_large
             except BrokenEncodingError:

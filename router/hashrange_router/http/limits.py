@@ -19,6 +19,12 @@ class HttpLimits:
     body_bytes_max: int = 16 * 1024 * 1024
     """Body of one request, before and after inflation; beyond it the answer is 413."""
 
+    long_body_prefix: bytes = b""
+    """Targets that begin like this take longer bodies, if it is set: `long_body_bytes_max`."""
+
+    long_body_bytes_max: int = 16 * 1024 * 1024
+    """Body of one request to such a target, before and after inflation."""
+
     body_bytes_total_max: int = 1024 * 1024 * 1024
     """Bodies still arriving, over all connections; beyond it the answer is 503."""
 
@@ -58,7 +64,7 @@ class HttpLimits:
 
     def __post_init__(self) -> None:
         for name in self.__slots__:
-            if name == "cors_origins":
+            if name in ("cors_origins", "long_body_prefix"):
                 continue
             if getattr(self, name) <= 0:
                 raise ValueError(f"{name} must be positive")
@@ -66,10 +72,17 @@ class HttpLimits:
             raise ValueError("head_bytes_max must be at least 256 bytes")
         if self.body_bytes_max < self.head_bytes_max:
             raise ValueError("body_bytes_max must not be smaller than head_bytes_max")
-        if self.body_bytes_total_max < self.body_bytes_max:
+        longest = self.long_body_bytes_max if self.long_body_prefix else 0
+        if self.body_bytes_total_max < max(self.body_bytes_max, longest):
             raise ValueError("body_bytes_total_max must not be smaller than body_bytes_max")
         if self.body_timeout_s < self.head_timeout_s:
             raise ValueError("body_timeout_s counts from the first byte and must not be below head_timeout_s")
+
+    def body_max(self, target: bytes) -> int:
+        """Bytes that the body of a request to this target may have."""
+        if self.long_body_prefix and target.startswith(self.long_body_prefix):
+            return self.long_body_bytes_max
+        return self.body_bytes_max
 
     @property
     def sweep_interval_s(self) -> float:
