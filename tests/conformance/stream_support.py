@@ -6,6 +6,7 @@ import contextlib
 from collections.abc import Iterator
 from typing import Any
 
+from tests.conformance.raw import Raw, Reply
 from tests.conformance.support import Item, table, wait_active, wait_until
 
 VIEW_TYPES = ("KEYS_ONLY", "NEW_IMAGE", "OLD_IMAGE", "NEW_AND_OLD_IMAGES")
@@ -110,6 +111,11 @@ def changes(records: list[dict[str, Any]]) -> list[tuple[str, Any, Any, Any]]:
         )
         for record in records
     ]
+
+
+def post(raw: Raw, operation: str, body: dict[str, Any]) -> Reply:
+    """A request as JSON, for members and values that an older SDK does not send."""
+    return raw.post(None, body, x_amz_target=f"DynamoDBStreams_20120810.{operation}")
 
 
 def sequence(record: dict[str, Any]) -> str:
