@@ -37,7 +37,7 @@ def register_trigger_metrics(
     metrics: TriggerMetrics,
     controls: ControlDocuments,
     workers: Callable[[], Mapping[str, int]],
-    queued: Callable[[], int],
+    events: Callable[[], Mapping[str, int]],
     pools: Callable[[], int],
 ) -> None:
     """Make all of it visible on /metrics; every argument is asked at each scrape."""
@@ -78,7 +78,12 @@ def register_trigger_metrics(
         lambda: {(state,): float(count) for state, count in workers().items()},
         ("state",),
     )
-    telemetry.gauge("hashrange_trigger_queued_events", "Asynchronous events that wait.", queued)
+    telemetry.gauge(
+        "hashrange_trigger_events",
+        "Asynchronous events at this pool: running now, and what became of others since the start.",
+        lambda: {(state,): float(count) for state, count in events().items()},
+        ("state",),
+    )
     telemetry.gauge("hashrange_trigger_pools", "Trigger pools that are alive, as this one sees it.", pools)
 
 

@@ -56,6 +56,12 @@ class PagesService:
     def __init__(self, pages: FunctionPages, name_of: Callable[[str], str]) -> None:
         self._pages = pages
         self._name_of = name_of
+        self._waiting: set[asyncio.Task[Page]] = set()
+
+    def stop(self) -> None:
+        """Answer who waits for entries: nobody is to hold up the end of the program."""
+        for task in self._waiting:
+            task.cancel()
 
     def find(self, request: Request) -> RestCall | None:
         """The page that a request is for."""
@@ -75,7 +81,14 @@ class PagesService:
             wait_s = min(max(float(wanted.get("wait_s", "0")), 0.0), WAIT_MAX_S)
         except ValueError:
             raise ApiError("ValidationException", "wait_s is a number of seconds") from None
-        return await self._pages.logs(self._name_of(name), wanted.get("after", ""), wait_s)
+        after = wanted.get("after", "")
+        task = asyncio.get_running_loop().create_task(self._pages.logs(self._name_of(name), after, wait_s))
+        self._waiting.add(task)
+        task.add_done_callback(self._waiting.discard)
+        try:
+            return await task
+        except asyncio.CancelledError:
+            raise unavailable("the server is being stopped") from None
 
     def refusal(self, error: ApiError) -> RestReply:
         """An error in the form of the Lambda API."""
