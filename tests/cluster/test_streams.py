@@ -85,44 +85,43 @@ def test_every_change_is_read_once_and_in_order_through_faults(tmp_path: Path) -
         arn = client.describe_table(**TABLE)["Table"]["LatestStreamArn"]
         along = StreamReader(streams, arn)
         changes = Changes(lambda: client_of(endpoint), "changed")
-        with reading(along):
-            with changes:
-                changes.wait(200)
-                (whole,) = cluster.partitions("changed")
-                cluster.insist("split", partition=whole["id"], at=1 << 63)
-                cluster.wait("two partitions", lambda: len(cluster.partitions("changed")) == 2)
-                changes.wait(200)
-                low, high = (part["id"] for part in cluster.partitions("changed"))
-                victim = cluster.leader_of(low)
-                cluster.kill(f"node-{victim}")
-                changes.wait(300)
-                cluster.restart(f"node-{victim}")
-                settle(cluster)
-                moved = next(
-                    (node, other)
+        with reading(along), changes:
+            changes.wait(200)
+            (whole,) = cluster.partitions("changed")
+            cluster.insist("split", partition=whole["id"], at=1 << 63)
+            cluster.wait("two partitions", lambda: len(cluster.partitions("changed")) == 2)
+            changes.wait(200)
+            low, high = (part["id"] for part in cluster.partitions("changed"))
+            victim = cluster.leader_of(low)
+            cluster.kill(f"node-{victim}")
+            changes.wait(300)
+            cluster.restart(f"node-{victim}")
+            settle(cluster)
+            moved = next(
+                (node, other)
+                for part in cluster.partitions("changed")
+                if part["id"] == high
+                for node in (replica["node"] for replica in part["replicas"])
+                for other in cluster.nodes()
+                if other not in {replica["node"] for replica in part["replicas"]}
+                and cluster.zone_of(other) == cluster.zone_of(node)
+            )
+            cluster.insist("move", partition=high, **{"from": moved[0], "to": moved[1]})
+            cluster.wait(
+                "a moved replica",
+                lambda: any(
+                    {r["node"] for r in part["replicas"]} & {moved[1]}
+                    and moved[0] not in {r["node"] for r in part["replicas"]}
                     for part in cluster.partitions("changed")
                     if part["id"] == high
-                    for node in (replica["node"] for replica in part["replicas"])
-                    for other in cluster.nodes()
-                    if other not in {replica["node"] for replica in part["replicas"]}
-                    and cluster.zone_of(other) == cluster.zone_of(node)
-                )
-                cluster.insist("move", partition=high, **{"from": moved[0], "to": moved[1]})
-                cluster.wait(
-                    "a moved replica",
-                    lambda: any(
-                        {r["node"] for r in part["replicas"]} & {moved[1]}
-                        and moved[0] not in {r["node"] for r in part["replicas"]}
-                        for part in cluster.partitions("changed")
-                        if part["id"] == high
-                    ),
-                )
-                changes.wait(200)
-                cluster.ended_by_us.update(cluster.every())
-                cluster.stop()
-                cluster.start()
-                changes.wait(200)
-            along.drain()
+                ),
+            )
+            changes.wait(200)
+            cluster.ended_by_us.update(cluster.every())
+            cluster.stop()
+            cluster.start()
+            changes.wait(200)
+        along.drain()
         after = StreamReader(streams, arn, page=100)
         after.drain()
         items = items_of(client)
