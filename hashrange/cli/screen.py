@@ -26,6 +26,8 @@ def start_screen(config: ServeConfig, address: str, port: int, *, colours: bool)
         rows.append(("durability", _DURABILITY[config.durability]))
     rows.append(("region", config.region + (" (others are refused)" if config.strict_region else "")))
     rows.append(("credentials", _credentials(config)))
+    if config.triggers:
+        rows.append(("functions", "on: hashrange functions deploy handler.py --table TABLE"))
     lines = [f"{BOLD}hashrange {__version__}{RESET} is serving {BOLD}{url}{RESET}", ""]
     lines.extend(f"  {DIM}{label:<12}{RESET} {value}" for label, value in rows)
     key, secret = ("hashrange", "hashrange") if not config.credentials else ("<access key>", "<secret>")

@@ -14,6 +14,7 @@ from hashrange.runtime.telemetry import Telemetry
 from hashrange.wire.documents import ControlDocuments
 
 MILLISECONDS = 1_000.0
+RUNNING = "running"
 _OF_FUNCTIONS = (
     ("hashrange_trigger_invocations_total", "Runs of functions.", "invocations"),
     ("hashrange_trigger_errors_total", "Runs of functions that ended with an error.", "errors"),
@@ -79,10 +80,15 @@ def register_trigger_metrics(
         ("state",),
     )
     telemetry.gauge(
-        "hashrange_trigger_events",
-        "Asynchronous events at this pool: running now, and what became of others since the start.",
-        lambda: {(state,): float(count) for state, count in events().items()},
-        ("state",),
+        "hashrange_trigger_running_events",
+        "Asynchronous events that this pool runs now.",
+        lambda: events().get(RUNNING, 0),
+    )
+    telemetry.counter(
+        "hashrange_trigger_events_total",
+        "What became of asynchronous events at this pool.",
+        lambda: {(what,): float(count) for what, count in events().items() if what != RUNNING},
+        ("outcome",),
     )
     telemetry.gauge("hashrange_trigger_pools", "Trigger pools that are alive, as this one sees it.", pools)
 
