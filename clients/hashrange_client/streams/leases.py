@@ -97,7 +97,10 @@ class LeaseTable:
         lease = Lease(shard, stream, "", 0, checkpoint)
         try:
             self._client.put_item(
-                TableName=self._name, Item=_item(lease), ConditionExpression="attribute_not_exists(shard)"
+                TableName=self._name,
+                Item=_item(lease),
+                ConditionExpression="attribute_not_exists(#s)",
+                ExpressionAttributeNames={"#s": "shard"},  # a reserved word
             )
         except self._conflict:
             pass
