@@ -190,7 +190,7 @@ class HttpConnection(Delivery):
             self.write(b"HTTP/1.1 100 Continue\r\n\r\n")
 
     def _check_chunked(self, size: int) -> None:
-        """Chunk extensions and trailers are read and dropped, but not without end."""
+        """Chunk extensions and trailers are read and mostly dropped, but not without end."""
         body_bytes = len(self._body) + len(self._more_body or b"")
         if body_bytes != self._seen_body_bytes:
             self._seen_body_bytes = body_bytes
@@ -294,7 +294,12 @@ class HttpConnection(Delivery):
         """Puts together a message that came in several parts; False when it has been refused."""
         if self._last_seen:
             return False
-        headers = self._message_headers if self._message_headers is not None else self._headers
+        headers = self._headers
+        if self._message_headers is not None:
+            if self.limits.keep_trailers:
+                # No header can have such a name, so no trailer passes for one.
+                self._message_headers.update({b"trailer:" + name: value for name, value in headers.items()})
+            headers = self._message_headers
         target = self._target
         body = self._body if self._more_body is None else self._body + self._more_body
         self._release_body()

@@ -62,9 +62,12 @@ class HttpLimits:
     cors_origins: tuple[str, ...] = ("*",)
     """Origins whose pages may read answers (CORS); `*` allows all, as the service does."""
 
+    keep_trailers: bool = False
+    """Whether the trailers of chunked requests are kept, among the headers as `trailer:<name>`; else dropped."""
+
     def __post_init__(self) -> None:
         for name in self.__slots__:
-            if name in ("cors_origins", "long_body_prefix"):
+            if name in ("cors_origins", "keep_trailers", "long_body_prefix"):
                 continue
             if getattr(self, name) <= 0:
                 raise ValueError(f"{name} must be positive")
