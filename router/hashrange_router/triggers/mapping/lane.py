@@ -1,15 +1,15 @@
 """One sub-queue of a shard: which batch the function is called with next, and what follows from how that ended.
 
     lane.offer(entries)
-    unit = lane.poll(moment, flush, caught_up_ms)   # a batch to call the function with, or (verdict) to give up; or None
-    lane.succeeded(...) | .failed_from(...) | .failed(...) | .refused(...) | .dropped(...)    # exactly one of them for it
+    unit = lane.poll(moment, flush, caught_up_ms)   # to call the function with, or (verdict) to give up; or None
+    lane.succeeded(...) | .failed_from(...) | .failed(...) | .refused(...) | .dropped(...)    # one of them for it
     lane.wake()                                     # when to poll again if nothing happens before
 
 At most one unit is out at a time, and units come out in the order of their records: that is what keeps the order of
 the changes of an item. Records leave the lane for two reasons only: the function has taken them, or they were given up
 and whoever polls has reported it. `first` is the lowest record that has not left.
 
-What a failure does (AWS Lambda Developer Guide, How Lambda processes records from stream and queue-based event sources):
+What a failure does (AWS Lambda Developer Guide, How Lambda processes records from stream-based event sources):
 
     the function failed         with bisecting and more than one record: two halves, at once, and nothing is counted;
                                 else one of the retries is used up, the next attempt comes after a pause

@@ -13,6 +13,9 @@ from dataclasses import dataclass
 from hashrange.wire.streams import Shard
 from hashrange_router.triggers.mapping.queue import Checkpoint
 
+SKEW_MS = 60_000
+"""A shard closed so long before a mapping was made has nothing for it, however wrong clocks are."""
+
 
 @dataclass(frozen=True, slots=True)
 class LeaseRow:
@@ -50,7 +53,8 @@ def plan(shards: Iterable[Shard], rows: Mapping[str, LeaseRow], latest_from_ms: 
         shard = known.get(shard_id)
         if shard is None:
             return True
-        return latest_from_ms is not None and shard.closed_ms is not None and shard.closed_ms < latest_from_ms
+        closed_ms = shard.closed_ms
+        return latest_from_ms is not None and closed_ms is not None and closed_ms + SKEW_MS < latest_from_ms
 
     ready = [
         shard

@@ -31,7 +31,7 @@ class Entry(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """The settings of a mapping as its core uses them. -1 as in the API: no limit. `lanes` is the ParallelizationFactor.
+    """The settings of a mapping as its core uses them. -1: no limit, as in the API. `lanes`: ParallelizationFactor.
 
     A tumbling window's state belongs to the whole shard: with windows there is one lane, whatever the factor says.
     """
