@@ -99,7 +99,7 @@ def _no_constant(name: str) -> Any:
 
 
 def _invalid(detail: str) -> ValueError:
-    return ValueError(f"Invalid filter pattern definition: {detail}.")
+    return ValueError(detail)
 
 
 def _combinations(pattern: Any, depth: int) -> int:

@@ -85,14 +85,19 @@ class ShardRunner:
             self._dirty.set()
         tasks = [loop.create_task(self._guarded(self._keep())), loop.create_task(self._guarded(self._read()))]
         self._staff_lanes()
+        end: End | None = None
         try:
-            return await self._over
+            end = await self._over
         finally:
             tasks += self._lanes
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
             self._caller.forget()
+            if end not in (End.DONE, End.RELEASED, End.LOST) and self._lease.held():
+                with suppress(ApiError, LeaseLost):
+                    await self._lease.release()
+        return end
 
     def change(self) -> None:
         """The mapping has new settings."""
