@@ -151,6 +151,41 @@ def test_a_stream_is_switched_and_outlives_its_table(tmp_path: Path) -> None:
         life_of_streams(server.endpoint, list)
 
 
+def test_old_records_and_shards_go(tmp_path: Path) -> None:
+    options = ("--data-dir", str(tmp_path / "d"), "--durability", "os")
+    options += ("--stream-retention-s", "5", "--stream-rollover-s", "2")
+    with running(*options, log=tmp_path / "log.txt") as server:
+        client, streams = client_of(server.endpoint), client_of(server.endpoint, "dynamodbstreams")
+        client.create_table(**CREATE)
+        arn = client.describe_table(**TABLE)["Table"]["LatestStreamArn"]
+        client.put_item(**TABLE, Item={"k": {"S": "a"}})
+        before = StreamReader(streams, arn)
+        before.step()
+        ((first, (record,)),) = before.read.items()
+        at = {"StreamArn": arn, "ShardId": first, "ShardIteratorType": "AT_SEQUENCE_NUMBER"}
+        number = record["dynamodb"]["SequenceNumber"]
+        old = streams.get_shard_iterator(**at, SequenceNumber=number)["ShardIterator"]
+        assert streams.get_records(ShardIterator=old)["Records"] == [record]
+
+        def left() -> set[str]:
+            description = streams.describe_stream(StreamArn=arn)["StreamDescription"]
+            return {shard["ShardId"] for shard in description["Shards"]}
+
+        wait_until(lambda: first not in left(), "the end of the first shard")
+        with pytest.raises(streams.exceptions.ClientError) as refused:
+            streams.get_records(ShardIterator=old)
+        assert refused.value.response["Error"]["Code"] in (
+            "ResourceNotFoundException",
+            "TrimmedDataAccessException",
+        )
+        client.put_item(**TABLE, Item={"k": {"S": "b"}})
+        after = StreamReader(streams, arn)
+        after.drain()
+        assert [each["dynamodb"]["Keys"] for each in after.order] == [{"k": {"S": "b"}}]
+        assert lineage_faults(after) == []
+        assert open_leaves(after) == 1
+
+
 def life_of_streams(endpoint: str, partitions: Any) -> None:
     """On, off, on again, deleted, made again: each stream has what was changed while it was on, for its time."""
     client, streams = client_of(endpoint), client_of(endpoint, "dynamodbstreams")
