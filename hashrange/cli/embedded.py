@@ -12,7 +12,7 @@ import os
 import random
 import uuid
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from hashrange_node.checkpoint import Checkpointer
 from hashrange_node.log.errors import LogError
@@ -48,6 +48,9 @@ from hashrange.runtime.logging import AccessLog, get_logger
 from hashrange.runtime.startup import StartupError
 from hashrange.runtime.telemetry import CONTENT_TYPE, Telemetry
 from hashrange.wire.transactions import TXID_BYTES
+
+if TYPE_CHECKING:
+    from hashrange.cli.embedded_triggers import EmbeddedTriggers
 
 ACCOUNT = "000000000000"
 TRANSIENT_DELAY_S = 1.0
@@ -121,6 +124,7 @@ class EmbeddedServer:
         self.context: RouterContext
         self.dispatcher: Dispatcher
         self.http: HttpServer
+        self.functions: EmbeddedTriggers | None = None
 
     @property
     def address(self) -> str:
@@ -186,8 +190,9 @@ class EmbeddedServer:
             self.context.controls.put(kind, name, control)
         catalogue.subscribe_controls(self.context.controls.follow)
         catalogue.subscribe(self._forget_metrics)
+        operations = entries(self.context)
         self.dispatcher = Dispatcher(
-            entries(self.context),
+            operations,
             self.node,
             self.telemetry,
             AccessLog(config.access_log),
@@ -208,6 +213,11 @@ class EmbeddedServer:
         register_storage_metrics(self)
         self.http = await serve(self.dispatcher, config.host, config.port, limits=http_limits(config))
         self.capacity.start()
+        if config.triggers:
+            # Imported only where functions run: it would double the modules of every other server.
+            from hashrange.cli.embedded_triggers import start_functions
+
+            self.functions = await start_functions(self, operations)
         self.ready = True
 
     def _top_page(self) -> TopPage:
@@ -229,6 +239,8 @@ class EmbeddedServer:
     async def stop(self) -> None:
         """Answer what is under way, make everything durable, let go of the data directory."""
         self.ready = False
+        if self.functions is not None:
+            await self.functions.stop()
         await self.http.drain(self.config.shutdown_grace_s)
         self.scaler.stop()
         self.capacity.stop()

@@ -15,6 +15,8 @@ from hashrange.wire.documents import ControlDocuments
 
 MILLISECONDS = 1_000.0
 RUNNING = "running"
+WORKERS = "workers_"
+WAITING = "invocations_waiting"
 _OF_FUNCTIONS = (
     ("hashrange_trigger_invocations_total", "Runs of functions.", "invocations"),
     ("hashrange_trigger_errors_total", "Runs of functions that ended with an error.", "errors"),
@@ -75,9 +77,18 @@ def register_trigger_metrics(
     )
     telemetry.gauge(
         "hashrange_trigger_workers",
-        "Worker processes, and invocations that wait for one, by state.",
-        lambda: {(state,): float(count) for state, count in workers().items()},
+        "Worker processes, by state.",
+        lambda: {
+            (name.removeprefix(WORKERS),): float(count)
+            for name, count in workers().items()
+            if name.startswith(WORKERS)
+        },
         ("state",),
+    )
+    telemetry.gauge(
+        "hashrange_trigger_waiting_invocations",
+        "Invocations that wait for a worker.",
+        lambda: workers().get(WAITING, 0),
     )
     telemetry.gauge(
         "hashrange_trigger_running_events",

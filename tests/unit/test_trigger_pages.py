@@ -129,7 +129,7 @@ def exposition(metrics: TriggerMetrics) -> str:
     controls.put(MAPPING, "m", {"generation": 1, "document": document})
     telemetry = Telemetry(process=False)
     register_trigger_metrics(
-        telemetry, metrics, controls, lambda: {"idle": 2}, lambda: {"running": 1}, lambda: 1
+        telemetry, metrics, controls, lambda: {"workers_idle": 2, "invocations_waiting": 1}, lambda: {"running": 1}, lambda: 1
     )
     return telemetry.render().decode()
 
@@ -144,6 +144,7 @@ def test_the_metrics_page_names_function_and_table_of_a_mapping() -> None:
     )
     assert age in text
     assert 'hashrange_trigger_workers{state="idle"} 2.0' in text
+    assert "hashrange_trigger_waiting_invocations 1.0" in text
 
 
 def test_what_is_deleted_is_forgotten() -> None:

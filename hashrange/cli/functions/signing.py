@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from hashlib import sha256
+from time import time
 
-from hashrange_router.auth.canonical import canonical_request
-from hashrange_router.auth.signing import derive
+from hashrange_router.auth import outgoing
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,18 +31,16 @@ def signed(
     body: bytes,
 ) -> dict[str, str]:
     """The headers of a request with its signature, all names in lower case; `headers` have at least host."""
-    date = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
-    everything = {"x-amz-date": date, **headers}
-    if credentials.token:
-        everything["x-amz-security-token"] = credentials.token
-    names = sorted(everything)
-    encoded = {name.encode(): everything[name].encode() for name in names}
-    canonical = canonical_request(method.encode(), target.encode(), encoded, names, body)
-    scope = f"{date[:8]}/{region}/{service}/aws4_request"
-    to_sign = f"AWS4-HMAC-SHA256\n{date}\n{scope}\n{sha256(canonical).hexdigest()}"
-    key = derive(credentials.secret, date[:8], region, service)
-    everything["authorization"] = (
-        f"AWS4-HMAC-SHA256 Credential={credentials.access_key}/{scope}, "
-        f"SignedHeaders={';'.join(names)}, Signature={key.sign(to_sign.encode()).decode()}"
+    token = credentials.token
+    return outgoing.signed(
+        credentials.access_key,
+        credentials.secret,
+        token,
+        region,
+        service,
+        method,
+        target,
+        headers,
+        body,
+        time(),
     )
-    return everything

@@ -1,0 +1,71 @@
+"""Functions in the embedded server: the pool is in the same process, and its directory below the data directory."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from hashrange_router.api.dispatch import OperationEntry
+
+from hashrange.cli.screen import endpoint_url
+from hashrange.cli.trigger_settings import pool_settings
+from hashrange.cli.triggers import Host, Triggers
+from hashrange.runtime.cluster_config import format_address
+
+if TYPE_CHECKING:
+    from hashrange.cli.embedded import EmbeddedServer
+
+FOLDER = "functions"
+
+
+class EmbeddedTriggers:
+    """The functions of an embedded server. Made by `start_functions`."""
+
+    def __init__(self, triggers: Triggers, temporary: Path | None) -> None:
+        self.triggers = triggers
+        self._temporary = temporary
+
+    async def stop(self) -> None:
+        """End the workers; what a server in memory has unpacked goes with it."""
+        await self.triggers.stop()
+        self.remove_files()
+
+    def remove_files(self) -> None:
+        """Remove what was only for this run."""
+        if self._temporary is not None:
+            shutil.rmtree(self._temporary, ignore_errors=True)
+
+
+async def start_functions(
+    server: EmbeddedServer, operations: dict[bytes, OperationEntry]
+) -> EmbeddedTriggers:
+    """Let a server that listens run functions; raises StartupError when none can run here."""
+    config = server.config
+    temporary = None
+    if config.in_memory:
+        temporary = Path(tempfile.mkdtemp(prefix="hashrange-functions-"))
+    directory = temporary or config.data_dir / FOLDER
+    host = Host(
+        server.context,
+        operations,
+        server.node,
+        server.dispatcher,
+        server.telemetry,
+        server.clock,
+        server.node.catalogue.subscribe_controls,
+        config.secrets(),
+    )
+    hidden = () if config.in_memory else (config.data_dir,)
+    settings = pool_settings(config, directory, endpoint_url(config.host, server.port), hidden)
+    functions = EmbeddedTriggers(
+        Triggers(host, settings, "embedded", format_address(config.host, server.port)), temporary
+    )
+    try:
+        await functions.triggers.prepare()
+        await functions.triggers.start()
+    except BaseException:
+        functions.remove_files()
+        raise
+    return functions

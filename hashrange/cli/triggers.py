@@ -1,0 +1,205 @@
+"""Composes what runs functions: the Lambda API of every program, and the pool of those that have one.
+
+    triggers = Triggers(host, settings, name, address)  # the embedded server, and `hashrange triggers`
+    await triggers.prepare(); await triggers.start() ... await triggers.stop()
+
+    records of streams ──▶ Mappings ─┐
+    Invoke (Event) ──▶ EventRunner ──┼──▶ Pool ──▶ workers
+    Invoke ──▶ Lambda API ───────────┘
+
+Imported only by what runs functions: a server without them must not load any of it.
+"""
+
+from __future__ import annotations
+
+import random
+import secrets
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from hashrange_router.api.context import RouterContext
+from hashrange_router.api.dispatch import Dispatcher, OperationEntry
+from hashrange_router.functions.directory import Directory
+from hashrange_router.functions.packages import TablePackages
+from hashrange_router.functions.service import lambda_service
+from hashrange_router.local import InProcessClient
+from hashrange_router.streams.reader import StreamReader
+from hashrange_router.triggers.contracts import FUNCTION, MAPPING, TriggerMetrics
+from hashrange_router.triggers.events.queue import DurableEventQueue
+from hashrange_router.triggers.events.runner import EventRunner
+from hashrange_router.triggers.events.store import EventStore
+from hashrange_router.triggers.mapping.manager import Mappings
+from hashrange_router.triggers.pool import Pool
+from hashrange_router.triggers.registry import Registry
+from hashrange_router.triggers.settings import PoolSettings
+
+from hashrange.cli import trigger_metrics
+from hashrange.cli.functions.signing import ANY, Credentials
+from hashrange.cli.trigger_pages import LATEST, PAGE_ENTRIES, Page, PagesService
+from hashrange.errors import unavailable
+from hashrange.runtime.clock import Clock
+from hashrange.runtime.startup import StartupError
+from hashrange.runtime.telemetry import Telemetry
+from hashrange.wire.documents import OnControlDocument
+from hashrange.wire.messages import Transport
+
+EVENTS_GRACE_S = 2.0
+
+
+@dataclass(frozen=True, slots=True)
+class Host:
+    """What a program gives to its functions. `secrets` are the configured credentials, none where any are taken."""
+
+    context: RouterContext
+    entries: dict[bytes, OperationEntry]
+    transport: Transport
+    dispatcher: Dispatcher
+    telemetry: Telemetry
+    clock: Clock
+    subscribe_controls: Callable[[OnControlDocument], None]
+    secrets: dict[str, str]
+
+    @property
+    def credentials(self) -> Credentials:
+        """What programs of this installation sign with."""
+        for access_key, secret in self.secrets.items():
+            return Credentials(access_key, secret)
+        return ANY
+
+
+class _Base:
+    """What every program with the Lambda API has: its client, and its view of functions."""
+
+    def __init__(self, host: Host) -> None:
+        self.host = host
+        self.client = InProcessClient(host.entries, host.context, host.transport)
+        self.directory = Directory(host.context, random.Random().random)
+        self.packages = TablePackages(self.client, now=host.context.now)
+        self.store = EventStore(self.client, host.clock)
+        self.events = DurableEventQueue(self.store)
+
+    def _name_of(self, name_or_arn: str) -> str:
+        return self.directory.resolve(name_or_arn).name
+
+
+class NoDestinations:
+    """Destinations where none can be reached: what should be delivered is an error that is counted."""
+
+    async def send(self, destination: str, document: dict[str, Any]) -> None:
+        """Refuse (`contracts.Destinations`)."""
+        raise unavailable(f"nothing can be delivered to {destination}")
+
+
+class Triggers(_Base):
+    """A pool, and what calls it. `address` is HOST:PORT where other programs reach this one."""
+
+    def __init__(self, host: Host, settings: PoolSettings, name: str, address: str) -> None:
+        super().__init__(host)
+        clock, context = host.clock, host.context
+        # Another one at each start: rows that an earlier run of this program has left must seem another's.
+        self.id = f"{name}-{secrets.token_hex(4)}"
+        self.metrics = TriggerMetrics()
+        self.pool = Pool(self.directory, self.packages, settings=settings, metrics=self.metrics, clock=clock)
+        self.registry = Registry(self.client, self.id, address, clock)
+        self.registry.subscribe(lambda: self.pool.share(len(self.registry.alive)))
+        self.destinations = NoDestinations()
+        self.runner = EventRunner(
+            self.store,
+            self.pool,
+            self.directory,
+            self.destinations,
+            pool_id=self.id,
+            clock=clock,
+            metrics=self.metrics,
+        )
+        self.events.attach(self.runner)
+        self.mappings = Mappings(
+            StreamReader(context, self.client),
+            self.client,
+            self.directory,
+            self.pool,
+            self.destinations,
+            self.registry,
+            self.metrics,
+            pool_id=self.id,
+            site=context.site,
+            clock=clock,
+            new_id=context.new_id,
+        )
+        self.mappings.load(context.controls)
+        host.subscribe_controls(self.mappings.follow)
+        host.subscribe_controls(self._forget)
+        self._serve()
+
+    def _serve(self) -> None:
+        host = self.host
+        host.dispatcher.serve_rest(
+            lambda_service(
+                host.context,
+                self.client,
+                directory=self.directory,
+                packages=self.packages,
+                invoker=self.pool,
+                events=self.events,
+            )
+        )
+        self.pages = PagesService(self, self._name_of)
+        host.dispatcher.serve_rest(self.pages)
+        trigger_metrics.register_trigger_metrics(
+            host.telemetry,
+            self.metrics,
+            host.context.controls,
+            self.pool.statistics,
+            self.runner.statistics,
+            lambda: len(self.registry.alive),
+        )
+
+    def _forget(self, kind: str, name: str, before: Any, after: Any) -> None:
+        if after is None and kind in (FUNCTION, MAPPING):
+            trigger_metrics.forget(self.metrics, kind, name)
+
+    async def prepare(self) -> None:
+        """Have the pool ready. StartupError when it cannot work here."""
+        try:
+            await self.pool.start()
+        except OSError as error:
+            raise StartupError(f"functions cannot run here: {error}") from error
+
+    async def start(self) -> None:
+        """Begin to take shards and events: what there is of tables and functions is known."""
+        await self.registry.start()
+        self.pool.share(len(self.registry.alive))
+        await self.runner.start()
+        await self.mappings.start()
+
+    async def stop(self) -> None:
+        """Hand shards and events back, then end the workers."""
+        self.pages.stop()
+        await self.mappings.stop()
+        await self.runner.stop(EVENTS_GRACE_S)
+        await self.registry.stop()
+        await self.pool.stop()
+
+    # The pages of this pool (`FunctionPages`).
+
+    async def figures(self) -> Page:
+        """What this pool counts."""
+        return trigger_metrics.figures(self.metrics)
+
+    async def logs(self, name: str, after: str, wait_s: float) -> Page:
+        """The log of a function here. A position is that of one run of the program: another run's begins anew."""
+        run, _, number = after.partition(":")
+        cursor = int(number) if run == self.id and number.isdigit() else 0
+        logs = self.pool.logs
+        if after == LATEST:
+            _, cursor = logs.read(name, _END, 1)
+        entries, cursor = logs.read(name, cursor, PAGE_ENTRIES)
+        if not entries and wait_s > 0 and await logs.wait(name, cursor, wait_s):
+            entries, cursor = logs.read(name, cursor, PAGE_ENTRIES)
+        told = [{"time_ms": each.time_ms, "stream": each.stream, "text": each.text} for each in entries]
+        return {"entries": told, "next": f"{self.id}:{cursor}"}
+
+
+_END = 1 << 62
+"""A position behind every entry of a log."""
