@@ -1,4 +1,4 @@
-"""The errors of the Lambda API: a type, which the header x-amzn-ErrorType names, a status, `Message` in the body."""
+"""The errors of the Lambda API: a type, which the header x-amzn-ErrorType names, a status, a text in the body."""
 
 from __future__ import annotations
 
@@ -108,14 +108,20 @@ _OWN_NAMES = {
 }
 
 
-def as_service(error: ApiError) -> ApiError:
-    """Any error of this program in the service's shape."""
-    type_name, status = _OWN_NAMES.get(error.type_name, (error.type_name, error.status))
-    if type_name in (
-        "UnrecognizedClientException",
+_FORBIDDEN = frozenset(
+    {
+        "IncompleteSignatureException",
         "InvalidSignatureException",
         "MissingAuthenticationTokenException",
-    ):
+        "UnrecognizedClientException",
+    }
+)
+
+
+def as_service(error: ApiError) -> ApiError:
+    """Any error of this program in the service's shape. Refused signatures have a status of their own here."""
+    type_name, status = _OWN_NAMES.get(error.type_name, (error.type_name, error.status))
+    if type_name in _FORBIDDEN:
         status = 403
     return ApiError(
         type_name,
@@ -127,7 +133,12 @@ def as_service(error: ApiError) -> ApiError:
     )
 
 
+_CAPITAL = frozenset({"ResourceInUseException", "ResourceNotFoundException", "ServiceException"})
+"""Errors whose text is in `Message`; that of the others is in `message` (service model of Lambda)."""
+
+
 def body_of(error: ApiError) -> dict[str, Any]:
-    """The JSON body of an error. Clients read the message under either spelling of its key."""
+    """The JSON body of an error."""
     kind = "Service" if error.status >= 500 else "User"
-    return {"Type": kind, "Message": error.message, "message": error.message, **(error.fields or {})}
+    key = "Message" if error.type_name in _CAPITAL else "message"
+    return {"Type": kind, key: error.message, **(error.fields or {})}

@@ -35,6 +35,7 @@ CORRECTIONS: dict[str, dict[str, Any]] = {
     # of managed instances.
     "Timeout": {"type": "integer", "min": 1, "max": 900},
     "MemorySize": {"type": "integer", "min": 128, "max": 10_240},
+    "EphemeralStorageSize": {"type": "integer", "min": 512, "max": 10_240},
     # An HTTP endpoint is a destination here.
     "DestinationArn": {"type": "string", "min": 0, "max": 350, "pattern": DESTINATION},
     # Letters of every script, which the validators' patterns do not know: `tags.py` looks at them.

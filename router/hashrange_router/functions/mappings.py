@@ -179,15 +179,6 @@ def _with_settings(before: Document, request: Request, rules: DestinationRules) 
         raise invalid(
             f"Invalid MaximumRecordAgeInSeconds: {age}. It must be -1 or at least {RECORD_AGE_MIN_S} seconds"
         )
-    if after["TumblingWindowInSeconds"] and after["ParallelizationFactor"] > 1:
-        raise invalid(
-            "Invalid request. TumblingWindowInSeconds cannot be used with ParallelizationFactor above 1"
-        )
-    if (
-        after["TumblingWindowInSeconds"]
-        and after["MaximumBatchingWindowInSeconds"] > after["TumblingWindowInSeconds"]
-    ):
-        raise invalid("MaximumBatchingWindowInSeconds cannot be longer than TumblingWindowInSeconds")
     return after
 
 

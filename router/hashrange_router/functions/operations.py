@@ -159,9 +159,9 @@ class FunctionOperations:
     async def get_function(self, request: dict[str, Any], location: Callable[[str], str]) -> Any:
         """GetFunction. `location` makes the URL that a package is downloaded from, of its SHA-256."""
         setting = self._documents.setting()
-        named = self._names.parse(request["FunctionName"], request.get("Qualifier"))
-        document = existing(self._documents.get(FUNCTION, named.name), named.name, setting)
-        found = plans.configuration_of(document, named.qualifier, setting)
+        name = self._names.parse(request["FunctionName"]).name
+        document, qualifier = _found(request, self._documents.get(FUNCTION, name), setting)
+        found = plans.configuration_of(document, qualifier, setting)
         stored = stored_version(document, found["Version"], setting)
         reply = {
             "Configuration": found,

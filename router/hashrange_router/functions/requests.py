@@ -6,7 +6,7 @@ reply. It may run several times, when another change comes between.
 
 from __future__ import annotations
 
-from base64 import urlsafe_b64decode, urlsafe_b64encode
+from base64 import b64decode, urlsafe_b64encode
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -108,6 +108,6 @@ def page(
 
 def _after(marker: str) -> str:
     try:
-        return urlsafe_b64decode(marker.encode("ascii")).decode()
+        return b64decode(marker.encode("ascii"), altchars=b"-_", validate=True).decode()
     except ValueError:
         raise invalid("Invalid marker") from None
