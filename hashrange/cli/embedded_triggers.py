@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING
 from hashrange_router.api.dispatch import OperationEntry
 
 from hashrange.cli.screen import endpoint_url
+from hashrange.cli.trigger_host import Host
 from hashrange.cli.trigger_settings import pool_settings
-from hashrange.cli.triggers import Host, Triggers
+from hashrange.cli.triggers import Triggers
 from hashrange.runtime.cluster_config import format_address
 
 if TYPE_CHECKING:

@@ -16,7 +16,7 @@ from random import Random
 from typing import Any
 
 from hashrange_router.api.context import RouterContext
-from hashrange_router.api.dispatch import Dispatcher
+from hashrange_router.api.dispatch import Dispatcher, OperationEntry
 from hashrange_router.api.operations import entries
 from hashrange_router.api.tables_plan import Site
 from hashrange_router.api.tables_quotas import Quotas
@@ -34,6 +34,7 @@ from hashrange.cli.front import http_limits, register_front_metrics
 from hashrange.cli.router_metrics import register_routing_metrics
 from hashrange.cli.top.page import TopPage, front_part, router_part
 from hashrange.cli.transaction_metrics import register_transaction_metrics
+from hashrange.cli.trigger_host import Host
 from hashrange.errors import ApiError, internal, unavailable
 from hashrange.routing.retry import RetryPolicy
 from hashrange.routing.routing import Routing
@@ -54,11 +55,13 @@ PROBE_S = 0.2
 class RouterServer:
     """A running router. Made by `start_router`."""
 
+    role = "router"
+
     def __init__(self, config: RouterConfig, clock: Clock, telemetry: Telemetry) -> None:
         self.config = config
         self.clock = clock
         self.telemetry = telemetry
-        self.log = get_logger("router")
+        self.log = get_logger(self.role)
         self.draining = False
         self.control_seen = self.complete = False
         """Whether the control plane's leader has ever answered."""
@@ -188,8 +191,9 @@ class RouterServer:
     async def listen(self) -> None:
         """Follow the catalogue and accept requests."""
         config = self.config
+        operations = entries(self.context)
         self.dispatcher = Dispatcher(
-            entries(self.context),
+            operations,
             self.routing.settled,
             self.telemetry,
             AccessLog(config.access_log),
@@ -223,6 +227,7 @@ class RouterServer:
                 limits=http_limits(config),
                 reuse_port=config.reuse_port,
             )
+            await self._serve_functions(operations)
         except BaseException:
             await self.admin.close()
             raise
@@ -230,12 +235,30 @@ class RouterServer:
         self.capacity.start()
         self._probe()
 
+    async def _serve_functions(self, operations: dict[bytes, OperationEntry]) -> None:
+        """Serve what there is of functions; `operations` are those of the dispatcher."""
+
+    def _host(self, operations: dict[bytes, OperationEntry]) -> Host:
+        return Host(
+            self.context,
+            operations,
+            self.routing.settled,
+            self.dispatcher,
+            self.telemetry,
+            self.clock,
+            self.view.on_control.append,
+            self.config.secrets(),
+        )
+
     def _top_page(self) -> TopPage:
         """What `hashrange top` shows of this router."""
-        page = TopPage("router", self.config.id, self.config.az, self.not_ready, self.clock.monotonic)
+        page = TopPage(self.role, self.config.id, self.config.az, self.not_ready, self.clock.monotonic)
         page.add(router_part(self.telemetry, self.context, self.meter))
         page.add(front_part(lambda: self.http.statistics(), lambda: self.dispatcher.in_flight))
         return page
+
+    async def _before_stop(self) -> None:
+        """What is to be done while requests are still taken."""
 
     @property
     def port(self) -> int:
@@ -245,6 +268,7 @@ class RouterServer:
     async def stop(self) -> None:
         """Take no new requests, answer those under way, then leave the cluster."""
         self.draining = True
+        await self._before_stop()
         await self.http.drain(self.config.shutdown_grace_s)
         self.capacity.stop()
         self.routing.stop()

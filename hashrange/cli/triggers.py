@@ -14,12 +14,8 @@ from __future__ import annotations
 
 import random
 import secrets
-from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
-from hashrange_router.api.context import RouterContext
-from hashrange_router.api.dispatch import Dispatcher, OperationEntry
 from hashrange_router.functions.directory import Directory
 from hashrange_router.functions.packages import TablePackages
 from hashrange_router.functions.service import lambda_service
@@ -35,37 +31,12 @@ from hashrange_router.triggers.registry import Registry
 from hashrange_router.triggers.settings import PoolSettings
 
 from hashrange.cli import trigger_metrics
-from hashrange.cli.functions.signing import ANY, Credentials
+from hashrange.cli.trigger_host import Host
 from hashrange.cli.trigger_pages import LATEST, PAGE_ENTRIES, Page, PagesService
 from hashrange.errors import unavailable
-from hashrange.runtime.clock import Clock
 from hashrange.runtime.startup import StartupError
-from hashrange.runtime.telemetry import Telemetry
-from hashrange.wire.documents import OnControlDocument
-from hashrange.wire.messages import Transport
 
 EVENTS_GRACE_S = 2.0
-
-
-@dataclass(frozen=True, slots=True)
-class Host:
-    """What a program gives to its functions. `secrets` are the configured credentials, none where any are taken."""
-
-    context: RouterContext
-    entries: dict[bytes, OperationEntry]
-    transport: Transport
-    dispatcher: Dispatcher
-    telemetry: Telemetry
-    clock: Clock
-    subscribe_controls: Callable[[OnControlDocument], None]
-    secrets: dict[str, str]
-
-    @property
-    def credentials(self) -> Credentials:
-        """What programs of this installation sign with."""
-        for access_key, secret in self.secrets.items():
-            return Credentials(access_key, secret)
-        return ANY
 
 
 class _Base:

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from hashrange.cli.top.model import (
+    WITHOUT_DATA,
     IndexRow,
     KeyRow,
     Load,
@@ -303,7 +304,7 @@ def _processes(pairs: dict[str, _Pair], sample: Sample, partitions: list[Partiti
         pair = pairs.get(process["name"])
         if pair is not None:
             _describe(row, pair)
-        if process["role"] != "router":
+        if process["role"] not in WITHOUT_DATA:
             row.leads = sum(each.leader == row.name for each in partitions)
         rows.append(row)
     return rows

@@ -8,6 +8,9 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+WITHOUT_DATA = ("router", "triggers")
+"""Roles of processes that store nothing."""
+
 
 @dataclass(slots=True)
 class Sample:

@@ -9,10 +9,10 @@ from rich.cells import cell_len
 from rich.text import Text
 
 from hashrange.cli.top import figures
-from hashrange.cli.top.model import IndexRow, ProcessRow, TableRow, View
+from hashrange.cli.top.model import WITHOUT_DATA, IndexRow, ProcessRow, TableRow, View
 
 HEADING = "bold cyan"
-ROLES = {"router": 0, "embedded": 0, "node": 1}
+ROLES = {"router": 0, "embedded": 0, "node": 1, "triggers": 2}
 STATE_STYLES = {
     "ready": "green",
     "starting": "yellow",
@@ -169,13 +169,13 @@ def _process(row: ProcessRow) -> list[Cell]:
         cpu,
         figures.size(row.memory_bytes),
         _disk(row),
-        "" if row.role == "router" else figures.seconds(row.sync_p99_s),
+        "" if row.role in WITHOUT_DATA else figures.seconds(row.sync_p99_s),
         "" if row.connections is None else str(row.connections),
     ]
 
 
 def _disk(row: ProcessRow) -> Cell:
-    if row.role == "router":
+    if row.role in WITHOUT_DATA:
         return ""
     if row.disk_free_bytes is None or not row.disk_total_bytes:
         return "" if row.memory_bytes is None else Text("in memory", "dim")
