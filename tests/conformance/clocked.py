@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -37,7 +37,11 @@ class Clocked:
         async def run() -> Any:
             return act(self._server)
 
-        return asyncio.run_coroutine_threadsafe(run(), self._loop).result(START_S)
+        return self.run(run())
+
+    def run(self, steps: Coroutine[Any, Any, Any]) -> Any:
+        """Run a coroutine in the server's thread; what it returns."""
+        return asyncio.run_coroutine_threadsafe(steps, self._loop).result(START_S)
 
     def metrics(self) -> dict[str, float]:
         """Every line of /metrics, by its name and labels."""

@@ -22,8 +22,8 @@ def parse_query(query: bytes) -> dict[str, list[str]]:
 def decode(
     model: LambdaModel, route: Route, members: dict[str, str], query: dict[str, list[str]], request: Request
 ) -> dict[str, Any]:
-    """The input that a request is, unchecked but for its JSON; without the member that the whole body is."""
-    found = {} if route.payload else _body(request.body)
+    """The input that a request is, unchecked but for its JSON. A member that the whole body is stays empty."""
+    found = {route.payload: ""} if route.payload else _body(request.body)
     shape = model.input(route.operation)
     for member, (place, name) in route.places.items():
         found.pop(member, None)
