@@ -1,9 +1,9 @@
-"""Signing a request like an SDK: Signature Version 4 in headers (AWS General Reference)."""
+"""Who signs the requests of the command line, and of programs to one another."""
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass
-from time import time
 
 from hashrange_router.auth import outgoing
 
@@ -31,16 +31,15 @@ def signed(
     body: bytes,
 ) -> dict[str, str]:
     """The headers of a request with its signature, all names in lower case; `headers` have at least host."""
-    token = credentials.token
     return outgoing.signed(
         credentials.access_key,
         credentials.secret,
-        token,
+        credentials.token,
         region,
         service,
         method,
         target,
         headers,
         body,
-        time(),
+        time.time(),
     )

@@ -31,6 +31,9 @@ Enabling or Disabling until `revision` has come up with the document's, as Enabl
 A document whose `State` is "Deleting" is removed by the pool that has let go of its shards and removed its rows; by the
 API at once, when there is no status row: no pool has ever seen the mapping then."""
 
+REQUEST_ID_HEADER = "x-hashrange-request-id"
+"""On an invocation that is handed on: the id that its caller is told, and that the function is to see."""
+
 Source = Literal["sync", "async", "mapping"]
 
 

@@ -67,7 +67,7 @@ class PoolList:
 
     def __init__(self, client: LocalClient, clock: Clock) -> None:
         self._client = client
-        self._clock = clock
+        self.clock = clock
         self._watch = Watch()
         self._looked_at: float | None = None
         self._looking: asyncio.Lock | None = None
@@ -82,9 +82,9 @@ class PoolList:
         if self._looking is None:
             self._looking = asyncio.Lock()
         async with self._looking:
-            now_s = self._clock.monotonic()
+            now_s = self.clock.monotonic()
             if self._looked_at is None or now_s - self._looked_at >= max_age_s:
-                self._watch.look(await read_rows(self._client), self._clock.monotonic())
+                self._watch.look(await read_rows(self._client), self.clock.monotonic())
                 self._looked_at = now_s
         return self._watch.alive
 
