@@ -12,6 +12,9 @@ from hashrange_router.http.server import HttpServer
 from hashrange.runtime.config import EndpointConfig
 from hashrange.runtime.telemetry import Telemetry
 
+REFUSED_BYTES = 32 << 20
+"""By how much a request with a deployment package may be too long and still be told in the service's words."""
+
 _TOTALS = (
     ("hashrange_http_bytes_in_total", "Bytes received from clients.", "bytes_in"),
     ("hashrange_http_bytes_out_total", "Bytes sent to clients.", "bytes_out"),
@@ -25,9 +28,9 @@ def http_limits(config: EndpointConfig) -> HttpLimits:
     """The limits of the front that the settings ask for."""
     return HttpLimits(
         body_bytes_max=config.max_body_bytes,
-        # Requests with a deployment package of 50 MB, in base64.
+        # Requests with a deployment package of 50 MB, in base64; and some that are larger, to say so.
         long_body_prefix=b"/2015-03-31/functions",
-        long_body_bytes_max=max(REQUEST_MAX, config.max_body_bytes),
+        long_body_bytes_max=max(REQUEST_MAX + REFUSED_BYTES, config.max_body_bytes),
         connections_max=config.max_connections,
         idle_timeout_s=config.idle_timeout_s,
         head_timeout_s=config.request_timeout_s,

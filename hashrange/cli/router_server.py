@@ -35,6 +35,7 @@ from hashrange.cli.router_metrics import register_routing_metrics
 from hashrange.cli.top.page import TopPage, front_part, router_part
 from hashrange.cli.transaction_metrics import register_transaction_metrics
 from hashrange.cli.trigger_host import Host
+from hashrange.cli.triggers import RouterFunctions
 from hashrange.errors import ApiError, internal, unavailable
 from hashrange.routing.retry import RetryPolicy
 from hashrange.routing.routing import Routing
@@ -107,6 +108,7 @@ class RouterServer:
         self.dispatcher: Dispatcher
         self.http: HttpServer
         self.admin: AdminPort
+        self._functions: RouterFunctions | None = None
         self._connect()
 
     def _connect(self) -> None:
@@ -236,7 +238,8 @@ class RouterServer:
         self._probe()
 
     async def _serve_functions(self, operations: dict[bytes, OperationEntry]) -> None:
-        """Serve what there is of functions; `operations` are those of the dispatcher."""
+        """Serve the Lambda API too, for the pools that there may be. `operations` are the dispatcher's."""
+        self._functions = RouterFunctions(self._host(operations))
 
     def _host(self, operations: dict[bytes, OperationEntry]) -> Host:
         return Host(
@@ -259,6 +262,8 @@ class RouterServer:
 
     async def _before_stop(self) -> None:
         """What is to be done while requests are still taken."""
+        if self._functions is not None:
+            await self._functions.stop()
 
     @property
     def port(self) -> int:

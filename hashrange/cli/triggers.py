@@ -1,5 +1,6 @@
 """Composes what runs functions: the Lambda API of every program, and the pool of those that have one.
 
+    RouterFunctions(host)                               # a router: the API; Invoke goes to pools elsewhere
     triggers = Triggers(host, settings, name, address)  # the embedded server, and `hashrange triggers`
     await triggers.prepare(); await triggers.start() ... await triggers.stop()
 
@@ -21,19 +22,20 @@ from hashrange_router.functions.packages import TablePackages
 from hashrange_router.functions.service import lambda_service
 from hashrange_router.local import InProcessClient
 from hashrange_router.streams.reader import StreamReader
-from hashrange_router.triggers.contracts import FUNCTION, MAPPING, TriggerMetrics
+from hashrange_router.triggers.contracts import FUNCTION, MAPPING, Invoker, TriggerMetrics
+from hashrange_router.triggers.destinations import Deliveries
 from hashrange_router.triggers.events.queue import DurableEventQueue
 from hashrange_router.triggers.events.runner import EventRunner
 from hashrange_router.triggers.events.store import EventStore
+from hashrange_router.triggers.forwarding import Forwarder
 from hashrange_router.triggers.mapping.manager import Mappings
 from hashrange_router.triggers.pool import Pool
-from hashrange_router.triggers.registry import Registry
+from hashrange_router.triggers.registry import PoolList, Registry
 from hashrange_router.triggers.settings import PoolSettings
 
 from hashrange.cli import trigger_metrics
 from hashrange.cli.trigger_host import Host
-from hashrange.cli.trigger_pages import LATEST, PAGE_ENTRIES, Page, PagesService
-from hashrange.errors import unavailable
+from hashrange.cli.trigger_pages import LATEST, PAGE_ENTRIES, FunctionPages, Page, PagesOfPools, PagesService
 from hashrange.runtime.startup import StartupError
 
 EVENTS_GRACE_S = 2.0
@@ -50,16 +52,40 @@ class _Base:
         self.store = EventStore(self.client, host.clock)
         self.events = DurableEventQueue(self.store)
 
+    def _serve(self, invoker: Invoker, pages: FunctionPages) -> None:
+        """Serve the Lambda API and the pages."""
+        host = self.host
+        host.dispatcher.serve_rest(
+            lambda_service(
+                host.context,
+                self.client,
+                directory=self.directory,
+                packages=self.packages,
+                invoker=invoker,
+                events=self.events,
+            )
+        )
+        self.pages = PagesService(pages, self._name_of)
+        host.dispatcher.serve_rest(self.pages)
+
     def _name_of(self, name_or_arn: str) -> str:
         return self.directory.resolve(name_or_arn).name
 
 
-class NoDestinations:
-    """Destinations where none can be reached: what should be delivered is an error that is counted."""
+class RouterFunctions(_Base):
+    """The Lambda API of a router: it invokes functions at the pools that are alive."""
 
-    async def send(self, destination: str, document: dict[str, Any]) -> None:
-        """Refuse (`contracts.Destinations`)."""
-        raise unavailable(f"nothing can be delivered to {destination}")
+    def __init__(self, host: Host) -> None:
+        super().__init__(host)
+        self.pools = PoolList(self.client, host.clock)
+        credentials = host.credentials
+        self.forwarder = Forwarder(self.pools, credentials.access_key, credentials.secret)
+        self._serve(self.forwarder, PagesOfPools(self.pools.refresh, credentials, host.context.site.region))
+
+    async def stop(self) -> None:
+        """Let nobody wait any longer, and let go of connections to pools."""
+        self.pages.stop()
+        await self.forwarder.stop()
 
 
 class Triggers(_Base):
@@ -74,7 +100,7 @@ class Triggers(_Base):
         self.pool = Pool(self.directory, self.packages, settings=settings, metrics=self.metrics, clock=clock)
         self.registry = Registry(self.client, self.id, address, clock)
         self.registry.subscribe(lambda: self.pool.share(len(self.registry.alive)))
-        self.destinations = NoDestinations()
+        self.destinations = Deliveries(self.client, self.directory, self.events)
         self.runner = EventRunner(
             self.store,
             self.pool,
@@ -101,22 +127,11 @@ class Triggers(_Base):
         self.mappings.load(context.controls)
         host.subscribe_controls(self.mappings.follow)
         host.subscribe_controls(self._forget)
-        self._serve()
+        self._serve(self.pool, self)
+        self._register_metrics()
 
-    def _serve(self) -> None:
+    def _register_metrics(self) -> None:
         host = self.host
-        host.dispatcher.serve_rest(
-            lambda_service(
-                host.context,
-                self.client,
-                directory=self.directory,
-                packages=self.packages,
-                invoker=self.pool,
-                events=self.events,
-            )
-        )
-        self.pages = PagesService(self, self._name_of)
-        host.dispatcher.serve_rest(self.pages)
         trigger_metrics.register_trigger_metrics(
             host.telemetry,
             self.metrics,
@@ -151,6 +166,7 @@ class Triggers(_Base):
         await self.runner.stop(EVENTS_GRACE_S)
         await self.registry.stop()
         await self.pool.stop()
+        await self.destinations.close()
 
     # The pages of this pool (`FunctionPages`).
 

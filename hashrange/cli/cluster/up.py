@@ -201,7 +201,7 @@ async def _supervise(options: UpOptions) -> int:
         print(f"hashrange: {error}", file=sys.stderr)
         code = EXIT_START
     finally:
-        report.say(f"stopping: {'pools, ' if layout.of(TRIGGERS) else ''}routers first, then nodes")
+        report.say(f"stopping: {'pools and ' if layout.of(TRIGGERS) else ''}routers first, then nodes")
         if server is not None:
             server.close()
         await supervisor.stop()
