@@ -133,7 +133,7 @@ def test_runtimes_that_cannot(aws: Any, runtime: str) -> None:
             "FileSystemConfigs",
         ),
         ({"SnapStart": {"ApplyOn": "PublishedVersions"}}, "SnapStart"),
-        ({"DeadLetterConfig": {"TargetArn": "arn:aws:sqs:us-east-1:000000000000:q"}}, "OnFailure"),
+        ({"DeadLetterConfig": {"TargetArn": "arn:aws:sqs:us-east-1:000000000000:q"}}, "DeadLetterConfig"),
         ({"KMSKeyArn": "arn:aws:kms:us-east-1:000000000000:key/a"}, "KMS"),
         ({"ImageConfig": {"Command": ["a"]}}, "ImageConfig"),
         ({"LoggingConfig": {"ApplicationLogLevel": "DEBUG"}}, "JSON"),

@@ -87,11 +87,6 @@ def check_settings(request: Request) -> None:
         raise unsupported("PackageType Image")
     if (request.get("SnapStart") or {}).get("ApplyOn", "None") != "None":
         raise unsupported("SnapStart")
-    if (request.get("DeadLetterConfig") or {}).get("TargetArn"):
-        raise invalid(
-            "DeadLetterConfig is not supported by this server: there are no queues and topics. "
-            "Set an OnFailure destination with PutFunctionEventInvokeConfig"
-        )
     runtime = request.get("Runtime")
     if runtime is not None and not RUNTIME.fullmatch(runtime):
         raise invalid(
@@ -158,6 +153,11 @@ def updated_configuration(before: dict[str, Any], request: Request) -> dict[str,
         after.pop("Environment", None)
         if variables:
             after["Environment"] = {"Variables": variables}
+    if request.get("DeadLetterConfig") is not None:
+        target = request["DeadLetterConfig"].get("TargetArn")
+        after.pop("DeadLetterConfig", None)
+        if target:
+            after["DeadLetterConfig"] = {"TargetArn": target}
     if request.get("LoggingConfig") is not None:
         after["LoggingConfig"] = _logging(before["LoggingConfig"], request["LoggingConfig"])
     return after
@@ -177,6 +177,7 @@ def stamped(configuration: dict[str, Any], setting: Setting) -> dict[str, Any]:
 
 _NOT_THE_WORKERS = frozenset(
     {
+        "DeadLetterConfig",
         "Description",
         "FunctionArn",
         "LastModified",

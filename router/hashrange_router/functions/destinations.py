@@ -34,6 +34,12 @@ class DestinationRules:
             kept[member] = {"Destination": destination}
         return kept
 
+    def check_dead_letter(self, given: dict[str, Any] | None) -> None:
+        """Refuse a DeadLetterConfig that names what there is not here."""
+        target = (given or {}).get("TargetArn")
+        if target:
+            self._check("DeadLetterConfig", target)
+
     def _check(self, member: str, destination: str) -> None:
         if destination.startswith(("http://", "https://")):
             return

@@ -67,7 +67,11 @@ class Directory:
         document = self.document(named.name)
         if document is None:
             raise function_not_found(self.names.arn(named.name, named.qualifier))
-        return in_force(document["EventInvoke"].get(named.qualifier or LATEST))
+        settings = in_force(document["EventInvoke"].get(named.qualifier or LATEST))
+        # An alias may stand for several versions: their letters go where those of $LATEST go.
+        version = document["Versions"].get(named.qualifier, document["Latest"])
+        letters = version["Configuration"].get("DeadLetterConfig")
+        return {**settings, "DeadLetterConfig": letters} if letters else settings
 
     def _version(self, document: dict[str, Any], number: str) -> FunctionVersion:
         latest = number == LATEST

@@ -54,7 +54,7 @@ class FunctionOperations:
         """Every operation here, by its name."""
         rules = self._rules
         changing: dict[str, Plan] = {
-            "UpdateFunctionConfiguration": plans.update_configuration,
+            "UpdateFunctionConfiguration": self._update_configuration,
             "PublishVersion": plans.publish,
             "DeleteFunction": plans.delete,
             "CreateAlias": aliases.create_alias,
@@ -105,6 +105,7 @@ class FunctionOperations:
             raise conflict(f"Function already exist: {named.name}")
         new_configuration(request, named.name, setting)
         tags.check_tags(request.get("Tags") or {})
+        self._rules.check_dead_letter(request.get("DeadLetterConfig"))
         package = await self._package(request["Code"], "CreateFunction")
 
         def plan(before: Document | None) -> Change:
@@ -203,6 +204,10 @@ class FunctionOperations:
                 "FunctionCount": len(documents),
             },
         }
+
+    def _update_configuration(self, request: Request, before: Document | None, setting: Setting) -> Change:
+        self._rules.check_dead_letter(request.get("DeadLetterConfig"))
+        return plans.update_configuration(request, before, setting)
 
     def _put_concurrency(self, request: Request, before: Document | None, setting: Setting) -> Change:
         others = self._reserved() - (before or {}).get("ReservedConcurrency", 0)

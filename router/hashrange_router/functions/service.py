@@ -31,11 +31,19 @@ from hashrange_router.functions.mapping_operations import MappingOperations
 from hashrange_router.functions.model import Route, lambda_model
 from hashrange_router.functions.operations import FunctionOperations
 from hashrange_router.http.request import Request
-from hashrange_router.triggers.contracts import FUNCTION, CodeStore, EventQueue, Invoker, LocalClient
+from hashrange_router.triggers.contracts import (
+    FUNCTION,
+    REQUEST_ID_HEADER,
+    CodeStore,
+    EventQueue,
+    Invoker,
+    LocalClient,
+)
 
 SIGNING_NAME = "lambda"
 PACKAGES_PATH = "/2015-03-31/packages/"
 """Where packages are downloaded from, by their SHA-256: whoever knows that may have the package."""
+_REQUEST_ID = re.compile(r"[0-9a-zA-Z-]{1,64}\Z")
 _PACKAGE = re.compile(r"/2015-03-31/packages/([0-9a-f]{64})\Z")
 
 Run = Callable[[dict[str, Any], bytes, str], Awaitable[RestReply]]
@@ -123,7 +131,7 @@ class LambdaService:
     async def _run(
         self, route: Route, members: dict[str, str], query: dict[str, list[str]], request: Request
     ) -> RestReply:
-        request_id = self._new_id()
+        request_id = _handed_on(request) or self._new_id()
         request.name(request_id)
         operation = route.operation
         if operation not in self.supported:
@@ -147,3 +155,9 @@ class LambdaService:
 
     async def _download(self, code: str) -> RestReply:
         return RestReply(200, await self._packages.get(code), b"application/zip")
+
+
+def _handed_on(request: Request) -> str | None:
+    """The id of an invocation that another program of the cluster has handed on."""
+    found = (request.header(REQUEST_ID_HEADER.encode()) or b"").decode("latin-1")
+    return found if _REQUEST_ID.match(found) else None

@@ -150,7 +150,8 @@ class FunctionDirectory(Protocol):
 
     def event_invoke(self, name_or_arn: str, qualifier: str | None = None) -> dict[str, Any]:
         """The event invoke configuration in force: MaximumRetryAttempts, MaximumEventAgeInSeconds,
-        DestinationConfig; the service's defaults where nothing is set."""
+        DestinationConfig, with the service's defaults where nothing is set; DeadLetterConfig, if the function has one.
+        """
         ...
 
     def subscribe(self, changed: Callable[[str], None]) -> None:
