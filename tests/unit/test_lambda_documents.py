@@ -159,8 +159,7 @@ def release(control: Control, packages: Packages, *codes: str) -> None:
     async def run() -> None:
         documents = made(control, packages)
         documents.release(codes)
-        while documents._tasks:
-            await asyncio.sleep(0)
+        await asyncio.gather(*documents._tasks)
 
     asyncio.run(run())
 
