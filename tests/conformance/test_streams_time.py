@@ -171,14 +171,18 @@ def test_the_items_stay_when_their_records_go(server: Server) -> None:
         assert (event, old["v"], new["v"]) == ("MODIFY", n(1), n(2))
 
 
-def test_a_disabled_stream_is_forgotten_after_a_day(server: Server) -> None:
-    with streamed(server.client) as (name, arn):
+# A server looks after streams that have passed their time when that should be by its own timers: so these are short.
+RETENTION_S = 3
+
+
+def test_a_disabled_stream_is_forgotten_after_its_time() -> None:
+    with serving(stream_retention_s=RETENTION_S) as server, streamed(server.client) as (name, arn):
         server.put(name, "a")
         disable(server.client, name)
-        server.clock.advance(DAY_S - MINUTE_S)
+        server.clock.advance(RETENTION_S - 1)
         assert keys_of(read_all(server.streams, arn)) == ["a"]
         assert describe(server.streams, arn)["StreamStatus"] == "DISABLED"
-        server.clock.advance(2 * MINUTE_S)
+        server.clock.advance(2)
         wait_until(
             lambda: not server.streams.list_streams(TableName=name)["Streams"], "the stream is forgotten"
         )
@@ -188,16 +192,17 @@ def test_a_disabled_stream_is_forgotten_after_a_day(server: Server) -> None:
         assert keys_of(read_all(server.streams, again)) == ["b"]
 
 
-def test_the_stream_of_a_deleted_table_is_forgotten_after_a_day(server: Server) -> None:
-    with streamed(server.client) as (name, arn):
+def test_the_stream_of_a_deleted_table_is_forgotten_after_its_time() -> None:
+    with serving(stream_retention_s=RETENTION_S) as server, streamed(server.client) as (name, arn):
         server.put(name, "a")
         server.client.delete_table(TableName=name)
-        server.clock.advance(DAY_S - MINUTE_S)
+        server.clock.advance(RETENTION_S - 1)
         assert keys_of(read_all(server.streams, arn)) == ["a"]
-        server.clock.advance(2 * MINUTE_S)
+        server.clock.advance(2)
         wait_until(
             lambda: not server.streams.list_streams(TableName=name)["Streams"], "the stream is forgotten"
         )
+        assert error(server.streams.describe_stream, StreamArn=arn)[0] == "ResourceNotFoundException"
 
 
 def test_expired_items_in_the_stream(server: Server) -> None:
