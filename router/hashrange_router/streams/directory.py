@@ -80,7 +80,7 @@ class StreamDirectory:
         if len(self._found) >= _FOUND_MAX:
             self._found.clear()
         table_arn, label = self._parsed(stream_arn)
-        for name, document in self._documents():
+        for name, document in self._documents(table_arn.rpartition("/")[2]):
             if document["TableArn"] == table_arn:
                 for entry in document["Streams"]:
                     if entry["Label"] == label:
@@ -93,15 +93,18 @@ class StreamDirectory:
         """All streams, or those of the tables that have or had a name: by table name, the newest first."""
         found = [
             ListedStream(place_of(entry["Arn"]), entry["Arn"], original_name(document), entry["Label"])
-            for _, document in self._documents()
-            if table_name is None or original_name(document) == table_name
+            for _, document in self._documents(table_name)
             for entry in document["Streams"]
         ]
         return sorted(found)
 
-    def _documents(self) -> Iterator[tuple[str, TableDocument]]:
+    def _documents(self, table_name: str | None) -> Iterator[tuple[str, TableDocument]]:
+        """The documents of tables, or of those that have or had a name, under the names that they have now."""
         for name, document in self._context.documents.items():
-            if not is_system_table(name) or is_deleted_name(name):
+            if is_deleted_name(name):
+                if table_name is None or original_name(document) == table_name:
+                    yield name, document
+            elif name == table_name or (table_name is None and not is_system_table(name)):
                 yield name, document
 
     def _parsed(self, stream_arn: str) -> tuple[str, str]:

@@ -68,11 +68,8 @@ class StreamOperations:
             raise invalid_parameter(
                 f"Limit cannot be greater than the maximum allowed size: {LIST_LIMIT_MAX}"
             )
-        table_name = request.get("TableName")
-        call.table = table_name or ""
-        page, more = streams_page(
-            self._directory.listed(table_name), request.get("ExclusiveStartStreamArn"), limit
-        )
+        listed = self._directory.listed(request.get("TableName"))
+        page, more = streams_page(listed, request.get("ExclusiveStartStreamArn"), limit)
         reply: dict[str, Any] = {
             "Streams": [
                 {"StreamArn": each.arn, "TableName": each.table_name, "StreamLabel": each.label}
@@ -93,7 +90,7 @@ class StreamOperations:
         if shard_filter is not None:
             _check_filter(shard_filter, start)
         stream = self._directory.get(request["StreamArn"])
-        call.table = stream.table_name
+        call.table = self._measured(stream)
         shards = yield from gather(self._context, stream)
         self._known.learn(stream.arn, shards)
         if shard_filter is not None:
@@ -121,7 +118,7 @@ class StreamOperations:
         if kind == AT_TIMESTAMP and "Timestamp" not in request:
             raise invalid_parameter("Timestamp must be passed for this iterator type")
         stream = self._directory.get(request["StreamArn"])
-        call.table = stream.table_name
+        call.table = self._measured(stream)
         known = self._known.get(stream.arn, request["ShardId"])
         if sequence is not None or kind == TRIM_HORIZON or known is None:
             known = yield from self._shard(stream, request["ShardId"], known)
@@ -152,7 +149,7 @@ class StreamOperations:
         now_ms = int(context.now() * 1000)
         iterator.check_age(position, now_ms)
         stream = self._directory.get(stream_arn)
-        call.table = stream.table_name
+        call.table = self._measured(stream)
         lo, shard = position.lo, position.shard
         partition = owner(context, stream.partitions, lo)
         # The next iterator is as long as the one given. Records are shorter as they are stored than in a reply.
@@ -173,6 +170,10 @@ class StreamOperations:
         return (
             body + b',"NextShardIterator":' + orjson.dumps(iterator.make(key, stream_arn, following)) + b"}"
         )
+
+    def _measured(self, stream: Stream) -> str:
+        """The table under which a call is counted: none once it is deleted, as its figures are gone then."""
+        return stream.table_name if self._context.get(stream.table_name) is not None else ""
 
     def _shard(self, stream: Stream, shard_id: str, known: Shard | None) -> Steps:
         """The shard as it is now: one question if it is known where it lies, else one to every partition."""
