@@ -46,7 +46,7 @@ def free_base_port() -> int:
     rng = random.Random()
     while True:
         base = rng.randrange(10_000, 32_000 - PORTS)
-        wanted = [base, *(base + offset + n for offset in (100, 200, 300) for n in range(1, 10))]
+        wanted = [base, *(base + offset + n for offset in (100, 200, 300, 400, 500) for n in range(1, 10))]
         if all(_is_free(port) for port in wanted):
             return base
 

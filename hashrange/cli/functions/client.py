@@ -162,7 +162,7 @@ class Api:
         type_name = answer.headers.get("x-amzn-errortype") or str(document.get("__type", ""))
         type_name = type_name.rpartition("#")[2].partition(":")[0] or f"HTTP {answer.status}"
         message = str(document.get("message") or document.get("Message") or "")
-        if service == "lambda" and type_name == UNKNOWN_OPERATION:
+        if service == "lambda" and answer.status == 404 and type_name in (UNKNOWN_OPERATION, "HTTP 404"):
             return FunctionsError(
                 f"{self.endpoint} runs no functions; start it with `hashrange serve --triggers`, "
                 "or a cluster with `hashrange cluster up --triggers 1`"

@@ -23,7 +23,7 @@ _MAPPING = {
     "enabled": "Enabled",
 }
 POSITIONS = ("TRIM_HORIZON", "LATEST")
-_VARIABLE = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
+_VARIABLE = re.compile(r"[A-Za-z][A-Za-z0-9_]+")
 _AGE_LEAST_S = 60
 
 
@@ -59,7 +59,9 @@ def environment(pairs: list[str] | None) -> dict[str, str] | None:
     for pair in pairs:
         name, equals, value = pair.partition("=")
         if not equals or not _VARIABLE.fullmatch(name):
-            raise FunctionsError(f"--env takes NAME=VALUE, not {pair!r}")
+            raise FunctionsError(
+                f"--env takes NAME=VALUE, not {pair!r}; a name has two or more letters, digits and underscores"
+            )
         variables[name] = value
     return variables
 
