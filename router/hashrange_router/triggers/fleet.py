@@ -16,7 +16,7 @@ from hashrange.errors import ApiError
 from hashrange.runtime.clock import Clock
 from hashrange_router.triggers.contracts import FunctionVersion
 from hashrange_router.triggers.slots import UNRESERVED
-from hashrange_router.triggers.worker import Worker
+from hashrange_router.triggers.worker import RETURN_S, Worker
 
 _FREE_FAILURES = 2
 _BACKOFF_FIRST_S = 0.25
@@ -147,14 +147,18 @@ class Fleet:
         """A worker is no more. `failed`: by itself, in a start or in the middle of an invocation."""
         if worker.never_ready:
             self.starting -= 1
-        self.workers.discard(worker)
-        if worker in self.idle:
-            self.idle.remove(worker)
+        self.dismiss(worker)
         if failed:
             self._count_failure()
         if worker.never_ready:
             self._fail_first(StartFailed(worker))
         self._owner.slots_changed()
+
+    def dismiss(self, worker: Worker) -> None:
+        """Count a worker no more, nor give it anything to do."""
+        self.workers.discard(worker)
+        if worker in self.idle:
+            self.idle.remove(worker)
 
     def worked(self) -> None:
         """An invocation came to an end that the worker survived."""
@@ -169,8 +173,12 @@ class Fleet:
 
     def staff(self) -> None:
         """Start as many workers as invocations are in line, as far as there is room and it is time."""
-        while self.starting < len(self._waiters):
-            delay_s = self._not_before - self._clock.monotonic()
+        now = self._clock.monotonic()
+        returning = sum(worker.returns_until > now for worker in self.workers)
+        if returning and self._waiters:
+            asyncio.get_running_loop().call_later(RETURN_S, self.staff)
+        while self.starting + returning < len(self._waiters):
+            delay_s = self._not_before - now
             if delay_s > 0:
                 if self._alarm is None:
                     self._alarm = asyncio.get_running_loop().call_later(delay_s, self._alarmed)

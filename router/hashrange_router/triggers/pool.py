@@ -186,7 +186,7 @@ class Pool:
         """See fleet.FleetOwner."""
         if not self._running or sum(other.starting for other in self._fleets.values()) >= self._starting_max:
             return False
-        if len(self._owner_of) < self.settings.workers:
+        if sum(len(other.workers) + other.starting for other in self._fleets.values()) < self.settings.workers:
             return True
         idle = [worker for other in self._fleets.values() for worker in other.idle]
         if not idle:
@@ -269,8 +269,8 @@ class Pool:
     def _end(self, worker: Worker) -> None:
         """End an idle worker."""
         fleet = self._owner_of.get(worker)
-        if fleet is not None and worker in fleet.idle:
-            fleet.idle.remove(worker)
+        if fleet is not None:
+            fleet.dismiss(worker)
         worker.kill()
 
     # Time.

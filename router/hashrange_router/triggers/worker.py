@@ -32,6 +32,9 @@ _READ = 65_536
 _LEAVE_S = 0.25
 """A runtime that reported a failed start ends by itself; it is killed when it has not after so long."""
 _USERS = 10_000
+RETURN_S = 0.02
+"""A worker that has answered asks for the next event within a millisecond or so: for so long nobody starts another
+for an invocation that it could serve."""
 
 
 class State(enum.Enum):
@@ -75,6 +78,8 @@ class Worker:
         self.idle_since = 0.0
         self.rested = False
         """Whether it has ever waited in vain: then its start is no part of an invocation."""
+        self.returns_until = 0.0
+        """It has answered, and is expected to ask again by then; 0 when it is doing something else."""
         self.never_ready = True
         self.exit: Exit | None = None
         self._owner = owner
@@ -227,20 +232,25 @@ class Worker:
         elif self.state is not State.RETURNING:
             return  # a second connection of the same runtime, or one that forgot to answer: its time runs out
         self.state = State.IDLE
+        self.returns_until = 0.0
         self.idle_since = self._clock.monotonic()
         self._owner.worker_idle(self)
 
     def answered(self, payload: bytes) -> None:
         """The handler returned."""
         if self.state is State.BUSY and not self._late:
-            self.state = State.RETURNING
+            self._return()
             self._finish(payload)
 
     def failed(self, document: bytes) -> None:
         """The handler raised."""
         if self.state is State.BUSY and not self._late:
-            self.state = State.RETURNING
+            self._return()
             self._finish(document, error=True)
+
+    def _return(self) -> None:
+        self.state = State.RETURNING
+        self.returns_until = self._clock.monotonic() + RETURN_S
 
     def init_failed(self, document: bytes) -> None:
         """The runtime could not be initialised; it ends now."""
