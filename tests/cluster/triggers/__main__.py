@@ -12,6 +12,7 @@ def main(arguments: list[str]) -> int:
     """Run it and print what came out."""
     parser = argparse.ArgumentParser(prog="python -m tests.cluster.triggers", description=__doc__)
     parser.add_argument("--changes", type=int, default=20_000)
+    parser.add_argument("--rate", type=float, default=500.0, help="changes a second at most")
     parser.add_argument(
         "--embedded", action="store_true", help="one server with its pool instead of a cluster"
     )
@@ -28,6 +29,7 @@ def main(arguments: list[str]) -> int:
     verdict = run(
         Options(
             changes=given.changes,
+            rate=given.rate,
             cluster=not given.embedded,
             pools=given.pools,
             pool_kills=given.pool_kills,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 import threading
+import time
 from typing import Any
 
 from tests.cluster.workloads.client import RawClient, Refused, Unknown, Unsent
@@ -13,14 +14,21 @@ SOURCE = "Source"
 
 
 class Changes:
-    """`clients` connections, each with items of its own: puts, updates, deletions, batches, transactions, no-ops."""
+    """`clients` connections, each with items of its own: puts, updates, deletions, batches, transactions, no-ops.
 
-    def __init__(self, endpoint: str, seed: int, wanted: int, clients: int = 8, items: int = 60) -> None:
+    There are no more than `rate` changes a second, so that faults find it at work.
+    """
+
+    def __init__(
+        self, endpoint: str, seed: int, wanted: int, rate: float, clients: int = 8, items: int = 60
+    ) -> None:
         self.acknowledged = 0
         self.unknown = 0
         self._endpoint = endpoint
         self._seed = seed
         self._wanted = wanted
+        self._rate = rate
+        self._began = 0.0
         self._clients = clients
         self._items = items
         self._thread = threading.Thread(target=lambda: asyncio.run(self._all()), daemon=True)
@@ -36,6 +44,7 @@ class Changes:
         return not self._thread.is_alive()
 
     async def _all(self) -> None:
+        self._began = time.monotonic()
         try:
             await asyncio.gather(*(self._one(number) for number in range(self._clients)))
         except BaseException as error:
@@ -48,6 +57,9 @@ class Changes:
         count = 0
         while self.acknowledged < self._wanted:
             count += 1
+            ahead_s = self.acknowledged / self._rate - (time.monotonic() - self._began)
+            if ahead_s > 0:
+                await asyncio.sleep(min(ahead_s, 0.1))
             operation, document, changes = self._next(rng, number, count)
             try:
                 await client.call(operation, document)

@@ -28,6 +28,8 @@ class Options:
     """How a run is done. `program` replaces `hashrange`; `keep` leaves the directory of a failed run in place."""
 
     changes: int = 20_000
+    rate: float = 500.0
+    """Changes a second at most."""
     cluster: bool = True
     pool_kills: int = 2
     node_kill: bool = True
@@ -116,8 +118,8 @@ def deploy(endpoint: str, options: Options) -> str:
     """Deploy the function on the command line; what that printed."""
     command = [*options.program, "functions", "deploy", str(HANDLER), "--name", "copy", "--table", SOURCE]
     command += ["--handler", "handler.handle", "--endpoint-url", endpoint, "--timeout", "30"]
-    command += ["--batch-size", str(options.batch_size), "--starting-position", "TRIM_HORIZON"]
-    command += ["--parallelization-factor", str(options.parallelization)]
+    command += ["--batch-size", str(options.batch_size), "--start", "TRIM_HORIZON"]
+    command += ["--parallel", str(options.parallelization)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=60)
     if done.returncode:
         raise RuntimeError(f"the function could not be deployed: {done.stdout}{done.stderr}")
@@ -140,7 +142,7 @@ def _play(
         dynamodb.get_waiter("table_exists").wait(TableName=name, WaiterConfig={"Delay": 1})
     deploy(site.endpoint, options)
     say(f"the function is deployed at {site.endpoint}")
-    load = Changes(site.endpoint, options.seed, options.changes)
+    load = Changes(site.endpoint, options.seed, options.changes, options.rate)
     began = time.monotonic()
     load.start()
     faults = _faults(site, options, say)
