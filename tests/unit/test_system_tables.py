@@ -26,8 +26,8 @@ NAMES = {
     for way, name in (("name", table.name), ("arn", table_arn(REGION, ACCOUNT, table.name)))
 }
 ROW_KEY = {"id": {"S": "t#token"}}
-UNNAMED = {"DescribeLimits", "DescribeEndpoints"}
-"""Operations that name no table."""
+UNNAMED = {"DescribeLimits", "DescribeEndpoints", "DescribeStream", "GetShardIterator", "GetRecords"}
+"""Operations that name no table; streams, which tables of the system have none of."""
 
 
 def requests(table: str) -> dict[str, dict[str, Any]]:
@@ -68,6 +68,7 @@ def requests(table: str) -> dict[str, dict[str, Any]]:
             "TimeToLiveSpecification": {"Enabled": True, "AttributeName": "a"},
         },
         "DescribeTimeToLive": of_table,
+        "ListStreams": of_table,
         "DescribeContinuousBackups": of_table,
         "UpdateContinuousBackups": {
             **of_table,
