@@ -7,9 +7,15 @@ import json
 import typer
 from hashrange_router.api.model import table_of_operations
 from hashrange_router.api.operations import SUPPORTED
-from hashrange_router.api.tables_misc import REFUSED
+from hashrange_router.api.tables_misc import REFUSED as REFUSED_TABLES
+from hashrange_router.functions.model import lambda_model
+from hashrange_router.functions.service import SUPPORTED as FUNCTIONS
+from hashrange_router.functions.service import refused
 from hashrange_router.scaling.model import scaling_model
 from hashrange_router.scaling.service import SUPPORTED as SCALING
+
+REFUSED = REFUSED_TABLES | {name: refused(name) for name in lambda_model().routes if name not in FUNCTIONS}
+"""Operations that are refused, and why."""
 
 
 def rows() -> list[tuple[str, str, bool]]:
@@ -23,7 +29,8 @@ def rows() -> list[tuple[str, str, bool]]:
         for operation in sorted(operations)
     ]
     others = scaling_model().operations.values()
-    return found + [(each.service, each.name, each.name in SCALING) for each in others]
+    found += [(each.service, each.name, each.name in SCALING) for each in others]
+    return found + [("lambda", name, name in FUNCTIONS) for name in sorted(lambda_model().routes)]
 
 
 def show(as_json: bool) -> None:

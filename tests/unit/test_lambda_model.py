@@ -6,12 +6,16 @@ import re
 from typing import Any
 
 import pytest
+from hashrange_router.api.context import RouterContext
 from hashrange_router.api.validate import Validation
 from hashrange_router.functions import generate
+from hashrange_router.functions.directory import Directory
 from hashrange_router.functions.model import lambda_model
 from hashrange_router.functions.names import FunctionName, Names
+from hashrange_router.functions.service import SUPPORTED, lambda_service, refused
 
 from hashrange.errors import ApiError
+from tests.unit.table_support import SITE
 
 NAMES = Names("us-east-1", "000000000000")
 ARN = "arn:aws:lambda:us-east-1:000000000000:function:"
@@ -69,7 +73,7 @@ def test_names(text: str, qualifier: str | None, expected: tuple[str, str | None
 
 
 @pytest.mark.parametrize(
-    ("text", "qualifier", "refused"),
+    ("text", "qualifier", "kind"),
     [
         ("hello:1", "2", "InvalidParameterValueException"),
         ("111111111111:function:hello", None, "ResourceNotFoundException"),
@@ -83,10 +87,10 @@ def test_names(text: str, qualifier: str | None, expected: tuple[str, str | None
         ("hello", "$OTHER", "ValidationException"),
     ],
 )
-def test_names_that_are_refused(text: str, qualifier: str | None, refused: str) -> None:
+def test_names_that_are_refused(text: str, qualifier: str | None, kind: str) -> None:
     with pytest.raises(ApiError) as raised:
         NAMES.parse(text, qualifier)
-    assert raised.value.type_name == refused
+    assert raised.value.type_name == kind
 
 
 def test_patterns_of_the_model_compile() -> None:
@@ -94,3 +98,19 @@ def test_patterns_of_the_model_compile() -> None:
     for shape in shapes.values():
         if "pattern" in shape:
             re.compile(shape["pattern"])
+
+
+def test_the_list_of_supported_operations_is_that_of_the_handlers() -> None:
+    context = RouterContext(SITE, "2026", lambda: 0.0, lambda: "id")
+    nothing: Any = None
+    service = lambda_service(
+        context,
+        nothing,
+        directory=Directory(context, lambda: 0.0),
+        packages=nothing,
+        invoker=nothing,
+        events=nothing,
+    )
+    assert service.supported == SUPPORTED
+    for operation in lambda_model().routes.keys() - SUPPORTED:
+        assert refused(operation)

@@ -23,9 +23,9 @@ def invalid(message: str) -> ApiError:
     return _error("InvalidParameterValueException", message)
 
 
-def unsupported(what: str) -> ApiError:
+def unsupported(what: str, why: str = "") -> ApiError:
     """InvalidParameterValueException for something that the service has and this server has not."""
-    return invalid(f"{what} is not supported by this server")
+    return invalid(f"{what} is not supported by this server{': ' if why else ''}{why}")
 
 
 def not_found(message: str) -> ApiError:

@@ -46,6 +46,15 @@ PACKAGES_PATH = "/2015-03-31/packages/"
 _REQUEST_ID = re.compile(r"[0-9a-zA-Z-]{1,64}\Z")
 _PACKAGE = re.compile(r"/2015-03-31/packages/([0-9a-f]{64})\Z")
 
+_NOT_HERE = {
+    "Layer": "there are no layers",
+    "UrlConfig": "functions have no URLs",
+    "CodeSigning": "code is not signed",
+    "ProvisionedConcurrency": "there is no provisioned concurrency",
+    "RecursionConfig": "loops are not looked for",
+    "RuntimeManagement": "runtimes are those of the machine",
+}
+
 Run = Callable[[dict[str, Any], bytes, str], Awaitable[RestReply]]
 
 
@@ -135,7 +144,7 @@ class LambdaService:
         request.name(request_id)
         operation = route.operation
         if operation not in self.supported:
-            raise unsupported(operation)
+            raise unsupported(operation, refused(operation))
         document = decode(self._model, route, members, query, request)
         self._validation.validate(operation, document)
         invoking = self._invoking.get(operation)
@@ -155,6 +164,29 @@ class LambdaService:
 
     async def _download(self, code: str) -> RestReply:
         return RestReply(200, await self._packages.get(code), b"application/zip")
+
+
+def refused(operation: str) -> str:
+    """Why an operation of the API's model has no handler."""
+    return next(why for part, why in _NOT_HERE.items() if part in operation)
+
+
+SUPPORTED = frozenset(
+    name
+    for name in lambda_model().routes
+    if not any(part in name for part in _NOT_HERE)
+    or name
+    in (
+        "GetFunctionCodeSigningConfig",
+        "GetFunctionRecursionConfig",
+        "GetFunctionUrlConfig",
+        "GetRuntimeManagementConfig",
+        "ListFunctionUrlConfigs",
+        "ListLayers",
+        "ListProvisionedConcurrencyConfigs",
+    )
+)
+"""Operations with a handler. A test compares it with the handlers."""
 
 
 def _handed_on(request: Request) -> str | None:
