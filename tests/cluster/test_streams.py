@@ -15,10 +15,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from botocore.exceptions import ClientError
 
 from tests.cluster.local_cluster import LocalCluster
 from tests.cluster.streams.changes import Changes
-from tests.cluster.streams.check import chain_faults, lineage_faults, open_leaves
+from tests.cluster.streams.check import between, chain_faults, lineage_faults, numbers_in, open_leaves
 from tests.cluster.streams.reader import StreamReader
 from tests.conformance.conftest import make_client
 from tests.conformance.server import running
@@ -135,6 +136,66 @@ def test_every_change_is_read_once_and_in_order_through_faults(tmp_path: Path) -
             f"{partition:08x}" for partition in (whole["id"], low, high)
         }
         assert cluster.crashes() == []
+
+
+@pytest.mark.slow
+def test_a_stream_has_what_is_changed_while_it_is_on(tmp_path: Path) -> None:
+    """Switched on and off under load while leaders are lost: all between, nothing after it, nothing twice."""
+    with LocalCluster(tmp_path / "c", settings=("durability=os",)) as cluster:
+        endpoint = f"http://127.0.0.1:{cluster.base_port}"
+        client, streams = client_of(endpoint), client_of(endpoint, "dynamodbstreams")
+        cluster.create_table({name: value for name, value in CREATE.items() if name != "StreamSpecification"})
+        cluster.split_empty("changed", 3)
+
+        def switch(specification: dict[str, Any], victim: int) -> str:
+            """Switch the stream while the leader of a partition is away."""
+            cluster.kill(f"node-{victim}")
+            found: dict[str, Any] = {}
+
+            def described() -> dict[str, Any]:
+                try:
+                    found.update(client.describe_table(**TABLE)["Table"])
+                except ClientError:
+                    return {}
+                return found
+
+            cluster.wait("the switch", lambda: _accepted(client, specification))
+            cluster.wait("ACTIVE", lambda: described().get("TableStatus") == "ACTIVE")
+            cluster.restart(f"node-{victim}")
+            return str(found["LatestStreamArn"])
+
+        with Changes(lambda: client_of(endpoint), "changed") as changes:
+            changes.wait(100)
+            first, second, _ = cluster.partitions("changed")
+            arn = switch(ON, cluster.leader_of(first["id"]))
+            on = changes.mark()
+            changes.wait(500)
+            settle(cluster)
+            before_off = changes.mark()
+            assert switch(OFF, cluster.leader_of(second["id"])) == arn
+            off = changes.mark()
+            changes.wait(200)
+        reader = StreamReader(streams, arn)
+        reader.drain()
+        assert reader.finished
+        assert lineage_faults(reader) == []
+        found = numbers_in(reader.order)
+        for key, numbers in between(changes.known, on, before_off).items():
+            assert numbers <= set(found.get(key, [])), f"{key}: changed while the stream was on"
+        for key, numbers in between(changes.known, off, None).items():
+            assert not numbers & set(found.get(key, [])), f"{key}: changed after it was off"
+        assert all(len(set(numbers)) == len(numbers) for numbers in found.values())
+        assert sum(len(numbers) for numbers in between(changes.known, on, before_off).values()) > 100
+        assert cluster.crashes() == []
+
+
+def _accepted(client: Any, specification: dict[str, Any]) -> bool:
+    """Whether the table has taken a change of its stream, perhaps from an attempt that got no answer."""
+    try:
+        client.update_table(**specification)
+    except ClientError as error:
+        return "already has an enabled stream" in str(error) or "no stream to disable" in str(error)
+    return True
 
 
 @pytest.mark.slow

@@ -77,6 +77,10 @@ class Changes:
                 raise TimeoutError(f"{self.acknowledged} changes were acknowledged, not {wanted}")
             time.sleep(0.05)
 
+    def mark(self) -> dict[str, int]:
+        """How many states each item has taken by now. One more of each may be under way."""
+        return {key: len(known.states) for key, known in list(self.known.items())}
+
     def _run(self, prefix: str, rng: random.Random) -> None:
         client = self._client()
         while not self._over.is_set():

@@ -64,6 +64,29 @@ def chain_faults(records: list[dict[str, Any]], known: dict[str, Known], items: 
     return faults
 
 
+def between(
+    known: dict[str, Known], first: dict[str, int], last: dict[str, int] | None
+) -> dict[str, set[int]]:
+    """The numbers that items took by acknowledged changes begun after the mark `first` and before the mark `last`."""
+    found: dict[str, set[int]] = {}
+    for key, taken in known.items():
+        end = len(taken.states) if last is None else last.get(key, 0)
+        # The first behind a mark may have been under way when it was made.
+        states = taken.states[first.get(key, 0) + 1 : end]
+        found[key] = {number for number, sure in states if sure and number}
+    return found
+
+
+def numbers_in(records: list[dict[str, Any]]) -> dict[str, list[int]]:
+    """The numbers that items took by the records, in their order."""
+    found: dict[str, list[int]] = {}
+    for record in records:
+        image = record["dynamodb"].get("NewImage")
+        if image is not None:
+            found.setdefault(image["k"]["S"], []).append(int(image["n"]["N"]))
+    return found
+
+
 def _chain_faults(chain: list[dict[str, Any]], last: Item | None) -> list[str]:
     faults: list[str] = []
     before: Item | None = None
