@@ -20,6 +20,7 @@ from tests.cluster.triggers.load import SOURCE, Changes
 
 HANDLER = Path(__file__).with_name("handler.py")
 DERIVED = "Derived"
+RUNS = "Runs"
 SETTLE_S = 120.0
 
 
@@ -55,6 +56,8 @@ class Verdict:
     items: int = 0
     faults: list[str] = field(default_factory=list)
     seconds: float = 0.0
+    runs: int = 0
+    """Invocations that ended."""
     behind_s: float = 0.0
     """From the last change until the copy was equal."""
 
@@ -65,7 +68,7 @@ class Verdict:
         told = "different" if self.wrong else f"equal {self.behind_s:.1f} s after the last change"
         lines.append(
             f"{self.changes} changes in {self.seconds:.0f} s ({self.unknown} requests unknown), {self.items} items "
-            f"left; {', '.join(self.faults) or 'no faults'}: the copy is {told}"
+            f"left, {self.runs} invocations; {', '.join(self.faults) or 'no faults'}: the copy is {told}"
         )
         return "\n".join(lines)
 
@@ -130,7 +133,7 @@ def _play(
     site: LocalCluster | EmbeddedWithPool, options: Options, verdict: Verdict, say: Callable[[str], None]
 ) -> None:
     dynamodb = client_of(site.endpoint)
-    for name in (SOURCE, DERIVED):
+    for name in (SOURCE, DERIVED, RUNS):
         stream = {"StreamEnabled": True, "StreamViewType": "NEW_AND_OLD_IMAGES"}
         dynamodb.create_table(
             TableName=name,
@@ -231,6 +234,26 @@ def _compare(dynamodb: Any, options: Options, verdict: Verdict) -> None:
             )
             return
         time.sleep(0.2)
+    runs = contents(dynamodb, RUNS)
+    verdict.runs = len(runs)
+    verdict.wrong += overlaps(list(runs.values()))
     time.sleep(3.0)  # nothing late may change it any more
     if contents(dynamodb, DERIVED) != source:
         verdict.wrong.append("the copy was equal, and was changed again afterwards")
+
+
+def overlaps(runs: list[dict[str, Any]]) -> list[str]:
+    """Invocations that worked on one item at the same time."""
+    found = []
+    ends: dict[str, float] = {}
+    for run in sorted(runs, key=lambda each: float(each["began"]["N"])):
+        began, ended = float(run["began"]["N"]), float(run["ended"]["N"])
+        both = [key for key in run["keys"]["SS"] if ends.get(key, 0.0) > began]
+        if both:
+            over = max(ends[key] for key in both) - began
+            found.append(
+                f"{len(both)} items were worked on twice at the same time, for {over * 1e3:.0f} ms: {both[:3]}"
+            )
+        for key in run["keys"]["SS"]:
+            ends[key] = max(ends.get(key, 0.0), ended)
+    return found
