@@ -40,3 +40,22 @@ def test_the_tour_passes_through_every_operation(tmp_path: Path) -> None:
         assert server.stop() == 0
     assert done.returncode == 0, done.stdout + done.stderr
     assert "23 operations" in done.stdout
+
+
+def test_the_example_handler_keeps_its_totals(tmp_path: Path) -> None:
+    server = Server(tmp_path / "data", "--triggers")
+    endpoint = f"http://127.0.0.1:{server.port}"
+    handler = Path(__file__).parents[2] / "clients/hashrange_client/examples/totals.py"
+    try:
+        made = run("hashrange_client.examples.orders", "--create", "--endpoint", endpoint)
+        assert made.returncode == 0, made.stdout + made.stderr
+        deployed = run(
+            *("hashrange.cli.main", "functions", "deploy", str(handler), "--table", "orders"),
+            *("--endpoint-url", endpoint),
+        )
+        assert deployed.returncode == 0, deployed.stdout + deployed.stderr
+        done = run("hashrange_client.examples.orders", "--endpoint", endpoint)
+    finally:
+        assert server.stop() == 0
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "the totals are those of the orders" in done.stdout

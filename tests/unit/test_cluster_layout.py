@@ -9,7 +9,7 @@ import pytest
 
 from hashrange.cli.cluster import faults, layout, targets
 from hashrange.cli.cluster.layout import Layout, LayoutError
-from hashrange.runtime.cluster_config import NodeConfig, RouterConfig
+from hashrange.runtime.cluster_config import NodeConfig, RouterConfig, TriggersConfig
 
 
 def cluster(directory: Path, **changes: int) -> Layout:
@@ -32,8 +32,9 @@ def test_nodes_go_round_the_zones(tmp_path: Path) -> None:
 
 
 def test_ports_are_distinct_and_within_the_block(tmp_path: Path) -> None:
-    planned = cluster(tmp_path, nodes=99, routers=99)
+    planned = cluster(tmp_path, nodes=99, routers=99, triggers=99)
     nodes = [int(planned.address(p).split(":")[1]) for p in planned.of("node")]
+    nodes += [int(planned.address(p).split(":")[1]) for p in planned.of("triggers")]
     ports = [*nodes, *(planned.admin_port(p) for p in planned.processes)]
     assert len(set(ports)) == len(ports)
     assert 8000 < min(ports) <= max(ports) < 8000 + layout.PORTS
@@ -41,7 +42,7 @@ def test_ports_are_distinct_and_within_the_block(tmp_path: Path) -> None:
 
 
 def test_configurations_are_valid(tmp_path: Path) -> None:
-    planned = cluster(tmp_path, nodes=4)
+    planned = cluster(tmp_path, nodes=4, triggers=1)
     joining = planned.add_node(None)
     configs = {p.name: planned.config_of(p) for p in planned.processes}
     first = NodeConfig.model_validate(configs["node-1"])
@@ -58,6 +59,24 @@ def test_configurations_are_valid(tmp_path: Path) -> None:
     router = RouterConfig.model_validate(configs["router-1"])
     assert router.reuse_port
     assert len(router.seeds) == 5
+    pool = TriggersConfig.model_validate(configs["triggers-1"])
+    assert (len(pool.seeds), pool.port, pool.function_endpoint) == (5, 8401, "http://127.0.0.1:8000")
+    assert pool.work_dir == tmp_path / "triggers-1" / "work"
+
+
+def test_a_cluster_may_have_more_or_fewer_pools_later(tmp_path: Path) -> None:
+    planned = cluster(tmp_path)
+    assert planned.of("triggers") == []
+    planned.set_pools(3)
+    assert [(p.name, p.az) for p in planned.of("triggers")] == [
+        ("triggers-1", "az1"),
+        ("triggers-2", "az2"),
+        ("triggers-3", "az3"),
+    ]
+    planned.set_pools(1)
+    planned.save()
+    assert [p.name for p in layout.load(tmp_path).of("triggers")] == ["triggers-1"]
+    assert [p.name for p in targets.resolve(planned, ["triggers-1"])] == ["triggers-1"]
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,6 @@
 """Makes the tables of the example handler, changes orders at random, and compares the totals with the orders.
 
-    python -m hashrange_client.examples.orders --create       # tables orders and totals
+    python -m hashrange_client.examples.orders --create       # tables orders, totals and failed
     hashrange functions deploy clients/hashrange_client/examples/totals.py --table orders
     python -m hashrange_client.examples.orders                # 200 changes, then the totals
 
@@ -34,9 +34,9 @@ def connect(endpoint: str) -> Any:
 
 
 def create(dynamodb: Any) -> None:
-    """Make both tables, unless they are there."""
+    """Make the tables, unless they are there. `failed` is for `--on-failure table:failed`."""
     there = {table.name for table in dynamodb.tables.all()}
-    for name, key in (("orders", "id"), ("totals", "customer")):
+    for name, key in (("orders", "id"), ("totals", "customer"), ("failed", "id")):
         if name not in there:
             dynamodb.create_table(
                 TableName=name,

@@ -134,6 +134,7 @@ def settled(api: Api, name: str) -> dict[str, Any] | None:
 def connect(api: Api, name: str, table: str, settings: dict[str, Any], say: Say) -> dict[str, Any]:
     """Let the changes of a table run a function; creates or updates the mapping, and the stream if there is none."""
     stream = stream_of(api, table, say)
+    settings = _with_destination(settings, stream)
     found = api.lambda_("GET", paths.MAPPINGS, query={"FunctionName": name, "EventSourceArn": stream}).get(
         "EventSourceMappings", []
     )
@@ -158,6 +159,22 @@ def connect(api: Api, name: str, table: str, settings: dict[str, Any], say: Say)
     else:
         say(f"changes of table {table} run {name} already")
     return there
+
+
+def _with_destination(settings: dict[str, Any], stream: str) -> dict[str, Any]:
+    """Settings with the ARN of a destination that was named shortly: `table:NAME`, `function:NAME`, `none`."""
+    if "DestinationConfig" not in settings:
+        return settings
+    where = settings["DestinationConfig"]["OnFailure"]["Destination"]
+    kind, _, name = where.partition(":")
+    region, account = stream.split(":")[3:5]
+    if kind == "table":
+        where = f"arn:aws:dynamodb:{region}:{account}:table/{name}"
+    elif kind == "function":
+        where = f"arn:aws:lambda:{region}:{account}:function:{name}"
+    elif where == "none":
+        where = ""
+    return settings | {"DestinationConfig": {"OnFailure": {"Destination": where}}}
 
 
 def describe_mapping(mapping: dict[str, Any]) -> str:

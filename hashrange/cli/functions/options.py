@@ -115,7 +115,7 @@ OnFailure = Annotated[
         "--on-failure",
         "WHERE",
         _TRIGGER,
-        "Where batches go that are given up: ARN of a function or table, or an http(s) URL.",
+        "Where batches go that are given up: table:NAME, function:NAME, an http(s) URL, an ARN, or none.",
     ),
 ]
 Enabled = Annotated[
