@@ -63,6 +63,12 @@ def test_requests_for_auto_scaling_are_verified_as_that_service(guarded: str) ->
     assert refused[0] == "InvalidSignatureException"
 
 
+def test_requests_for_streams_are_verified_as_those_for_tables(guarded: str) -> None:
+    assert make(guarded, service="dynamodbstreams").list_streams()["Streams"] == []
+    stranger = make(guarded, secret="wrong", service="dynamodbstreams")
+    assert error(stranger.list_streams)[0] == "InvalidSignatureException"
+
+
 class QueryAuth(SigV4QueryAuth):
     """botocore's signer for query strings, which else moves a JSON body into the query."""
 
