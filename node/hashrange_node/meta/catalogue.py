@@ -147,7 +147,8 @@ class Catalogue:
         """Read what is applied, after the log has been replayed. Nobody is told."""
         self._take(self._stored())
         copied = self.engine.get(records.COPIED)
-        self.index = int(copied) if copied is not None else self.group.applied_index
+        known = self.engine.get(records.KNOWN) or b"0"
+        self.index = int(copied) if copied is not None else max(self.group.applied_index, int(known))
         if self.clustered:
             self.index = max(self.index, records.FIRST_INDEX)
 
@@ -205,7 +206,7 @@ class Catalogue:
 
     def _stored(self) -> list[tuple[bytes, bytes]]:
         scanned = self.engine.scan(CATALOGUE_PREFIX, records.END)
-        return [(key, value) for key, value in scanned if key != records.COPIED]
+        return [(key, value) for key, value in scanned if key not in records.OWN]
 
     def _replace(self, stored: list[tuple[bytes, bytes]], before: int) -> None:
         kept = {key for key, _ in stored}

@@ -127,7 +127,9 @@ class LocalReplicas:
                 # A replica of before has left while the process ran; this one has nothing to do with it.
                 control = node.groups.renew_control()
             # The leader sends a snapshot: a replica without a configuration of its own cannot do anything else.
-            node.engine.write([install_control(node, mine["id"], ()), (records.COPIED, None)])
+            # What is known of the catalogue stays known until then: an older copy must not replace it.
+            known = (records.KNOWN, str(node.catalogue.index).encode())
+            node.engine.write([install_control(node, mine["id"], ()), (records.COPIED, None), known])
             node.engine.flush()
             node.groups.open_control({}, mine["id"])
             node.groups.place(control, placement)
@@ -136,7 +138,7 @@ class LocalReplicas:
         """This node is not in group 0 any more: what it has of the catalogue becomes a copy."""
         node = self._node
         copied = (records.COPIED, str(node.catalogue.index).encode())
-        node.engine.write([copied, (keyspace.group_state(CONTROL), None)])
+        node.engine.write([copied, (records.KNOWN, None), (keyspace.group_state(CONTROL), None)])
         node.driver.remove(node.groups.control)
         node.driver.void(CONTROL)
 

@@ -8,6 +8,7 @@ Cd<kind>0<name>    control document (0 is a NUL), with its generation
 Cg                 next generation of a control document, decimal
 Cc                 cluster record
 Ci                 on nodes outside group 0: the index of group 0 up to which the copy is complete, decimal
+Ck                 on nodes that have just joined group 0: the same, until its leader has sent them its state
 """
 
 from __future__ import annotations
@@ -26,6 +27,9 @@ DOCUMENT = CATALOGUE_PREFIX + b"d"
 NEXT_GENERATION = CATALOGUE_PREFIX + b"g"
 CLUSTER = CATALOGUE_PREFIX + b"c"
 COPIED = CATALOGUE_PREFIX + b"i"
+KNOWN = CATALOGUE_PREFIX + b"k"
+OWN = (COPIED, KNOWN)
+"""What is a node's own, and no part of the catalogue."""
 END = bytes((CATALOGUE_PREFIX[0] + 1,))
 
 FIRST_INDEX = 1
