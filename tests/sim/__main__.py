@@ -13,7 +13,7 @@ from collections.abc import Callable
 
 from hashrange.runtime.logging import configure
 from tests.sim.run import Plan, Simulation
-from tests.sim.sabotage import FAULTS, plan_for, sabotaged
+from tests.sim.sabotage import FAULTS, WHOLE, plan_for, sabotaged
 from tests.sim.transactions import sabotage as without
 from tests.sim.transactions.run import TransactSimulation, transactions_plan
 from tests.sim.whole import WholeSimulation, whole_plan
@@ -54,6 +54,8 @@ def main() -> int:
         return run_seeds(arguments)
     if name in without.FAULTS:
         arguments.plan = "transactions"
+    if name in WHOLE:
+        arguments.plan = "whole"
     with without.sabotaged(name) if name in without.FAULTS else sabotaged(name):
         return run_seeds(arguments)
 

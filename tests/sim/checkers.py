@@ -16,8 +16,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from hashrange_node.log.format import HARD_STATE, TRUNCATE, Entry
-from hashrange_node.meta.records import COPIED
+from hashrange_node.log.format import ENTRY, HARD_STATE, TRUNCATE, Entry
+from hashrange_node.meta.records import OWN
 from hashrange_node.node import Node
 from hashrange_node.raft import VoteReply, VoteRequest
 from hashrange_node.replica.group import Group
@@ -45,6 +45,8 @@ class Checker:
         """Group, index -> term of the entry that was applied, and the term of the first replica that applied it."""
         self.entries: dict[tuple[int, int, int], tuple[int, int]] = {}
         self.states: dict[tuple[int, int], tuple[int, int]] = {}
+        self.payloads: dict[tuple[int, int, int], bytes] = {}
+        """Group, index, term -> what the entry does, of entries that do something."""
         self.votes: dict[tuple[int, int, int], int] = {}
         self.acknowledged: dict[int, int] = {}
         self.elections = 0
@@ -71,6 +73,8 @@ class Checker:
             if kind in (HARD_STATE, TRUNCATE):
                 continue
             found = (kind, hash(payload))
+            if kind == ENTRY:
+                self.payloads[group, index, term] = bytes(payload)
             known = self.entries.setdefault((group, index, term), found)
             check(
                 known == found,
@@ -157,8 +161,8 @@ def digest(node: Node, group: Group) -> int:
     contents: list[Any] = [sorted((space, *pair) for space, pair in group.counts.items() if any(pair))]
     if group.id == CONTROL:
         catalogue = node.engine.scan(keyspace.CATALOGUE_PREFIX, keyspace.CATALOGUE_PREFIX + b"\xff")
-        contents += [entry for entry in catalogue if entry[0] != COPIED]
-    for space in (keyspace.ITEMS, keyspace.LOCKS, keyspace.MARKERS):
+        contents += [entry for entry in catalogue if entry[0] not in OWN]
+    for space in (keyspace.ITEMS, keyspace.LOCKS, keyspace.MARKERS, keyspace.STREAM, keyspace.SHARDS):
         contents += node.engine.scan(*keyspace.hashes_of(place.store, space, place.lo, place.hi))
     contents.append((group.max_delete, group.deletes))
     queue = keyspace.queue_prefix(place.id)

@@ -44,9 +44,11 @@ class Options:
         nodes: int = 3,
         routers: int = 2,
         drift: float = 0.02,
-        checkpoint_bytes: int = 10_000,
+        checkpoint_bytes: int = 30_000,
         retention_bytes: int = 256 << 20,
         scrub_interval_s: float = 3.0,
+        stream_retention_s: float = 86_400.0,
+        stream_rollover_s: float = 6.0,
         raft: Settings | None = None,
         weather: Weather | None = None,
     ) -> None:
@@ -59,6 +61,8 @@ class Options:
             retention_bytes=retention_bytes,
             log_memory_bytes=retention_bytes,
             scrub_interval_s=scrub_interval_s,
+            stream_retention_s=stream_retention_s,
+            stream_rollover_s=stream_rollover_s,
         )
         self.weather = weather or Weather()
 

@@ -21,6 +21,7 @@ from tests.sim.cluster import Cluster, Options
 from tests.sim.events import World
 from tests.sim.faults import Faults
 from tests.sim.network import Weather
+from tests.sim.streams import Consumer, check_stream
 from tests.sim.workload import Clients, table_document
 
 ELECTION_S = 10.0
@@ -93,6 +94,7 @@ class Simulation:
         self.cluster.tracing = tracing
         self.history = History(now=lambda: self.world.now)
         self.clients: list[Clients] = []
+        self.consumer: Consumer | None = None
 
     def _make(self) -> None:
         self.cluster = Cluster(self.world, self.plan.options, table_document(1))
@@ -117,6 +119,7 @@ class Simulation:
         self._read_everything()
         self._until(self._settled, self.plan.settle_s, "everything stays so")
         self._check_end()
+        self._check_streams()
         unknown = sum(operation.outcome == "unknown" for operation in self.history.operations)
         return Result(
             self.seed,
@@ -150,6 +153,9 @@ class Simulation:
             )
             self.clients.append(clients)
             clients.start()
+        if not self._trimming:
+            self.consumer = Consumer(next(iter(self.cluster.routers.values())))
+            self.consumer.start()
 
     def _repair(self) -> None:
         self.faults.stop()
@@ -229,3 +235,20 @@ class Simulation:
                 node = self.cluster.machines[place["node"]].node
                 digests.add(digest(node, node.driver.groups[placement["id"]]))
             check(len(digests) == 1, "equal states", f"partition {placement['id']} at the end")
+
+    # ---- streams
+
+    @property
+    def _trimming(self) -> bool:
+        """Whether records are dropped while the run goes on: nobody can be sure to read them all then."""
+        return self.cluster.options.settings.stream_retention_s < self.plan.chaos_s
+
+    def _check_streams(self) -> None:
+        schema = next(iter(self.cluster.routers.values())).messages.schema
+        partitions = [each for each in self.cluster.partitions() if each["table"] == schema.name]
+        expected = check_stream(self.cluster, partitions, schema, self._trimming)
+        consumer = self.consumer
+        if consumer is not None:
+            count = len(expected)
+            self._until(lambda: consumer.has_all(count), SETTLE_S, f"{count} changes are read")
+            consumer.check(expected)

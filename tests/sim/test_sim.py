@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.sim.run import Simulation
-from tests.sim.sabotage import FAULTS, plan_for, sabotaged
+from tests.sim.sabotage import FAULTS, plan_for, sabotaged, simulation_for
 
 SEEDS = 200
 GROUPS = 10
@@ -27,7 +27,7 @@ def test_a_rule_taken_out_is_missed(name: str) -> None:
     with sabotaged(name):
         for seed in range(SABOTAGE_SEEDS):
             try:
-                Simulation(seed, plan_for(name)).run()
+                simulation_for(name)(seed, plan_for(name)).run()
             except AssertionError:
                 return
     pytest.fail(f"{SABOTAGE_SEEDS} seeds did not notice: {name}")

@@ -31,7 +31,7 @@ class Sender(Protocol):
 
 
 def table_document(first: int) -> dict[str, Any]:
-    """A table with one string key; `first` is its first partition."""
+    """A table with one string key and a stream; `first` is its first partition."""
     ids = iter(range(first, first + 1000))
     return plan_create(
         {
@@ -39,6 +39,7 @@ def table_document(first: int) -> dict[str, Any]:
             "KeySchema": [{"AttributeName": "pk", "KeyType": "HASH"}],
             "AttributeDefinitions": [{"AttributeName": "pk", "AttributeType": "S"}],
             "BillingMode": "PAY_PER_REQUEST",
+            "StreamSpecification": {"StreamEnabled": True, "StreamViewType": "NEW_AND_OLD_IMAGES"},
         },
         now=1.0,
         table_id="registers",

@@ -5,6 +5,7 @@ Besides what must hold of any cluster (`tests.sim.run`):
 - every TransactGetItems over all accounts shows the same sum;
 - the history of the lists is strictly serializable, that of each token linearizable;
 - a repeat under a token is answered as the first time;
+- the streams of the tables have a record of each change;
 - when all is repaired, no lock is left after LOCKS_S, no committed transaction in the ledger after LEDGER_S, and the
   index has what its table has.
 """
@@ -19,6 +20,7 @@ from tests.cluster.histories.linear import check_history
 from tests.sim.checkers import Unsafe, check
 from tests.sim.cluster import Options
 from tests.sim.run import SETTLE_S, Plan, Result
+from tests.sim.streams import check_stream
 from tests.sim.transactions import faults, leftovers, lists
 from tests.sim.transactions.clients import OK, Client, Records
 from tests.sim.transactions.faults import TransactFaults
@@ -164,6 +166,13 @@ class TransactSimulation(WholeSimulation):
         if violations:
             raise Unsafe("tokens: " + "\n".join(violation.text() for violation in violations))
         super()._check_end()
+        control = self.cluster.control()
+        assert control is not None
+        for name in TABLES:
+            parts = [
+                each for each in self.cluster.partitions() if each["table"] == name and not each["index"]
+            ]
+            check_stream(self.cluster, parts, control.node.catalogue.schemas[name], trimming=False)
 
     def _describe(self) -> str:
         locks = [str(lock) for lock in leftovers.locks(self.cluster)]
