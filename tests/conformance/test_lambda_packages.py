@@ -86,6 +86,13 @@ def test_a_package_goes_with_the_last_that_refers_to_it(server: LambdaServer) ->
     assert expiring(server, content) == [False]
 
 
+def test_new_code_lets_go_of_the_old(server: LambdaServer) -> None:
+    content, name = unlike_others(), unique("f")
+    server.client.create_function(**function(name, Code={"ZipFile": content}))
+    server.client.update_function_code(FunctionName=name, ZipFile=package())
+    eventually(lambda: expiring(server, content) == [True])
+
+
 def test_a_function_that_is_refused_leaves_no_package(server: LambdaServer) -> None:
     content = unlike_others()
     name = unique("f")
