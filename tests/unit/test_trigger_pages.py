@@ -37,7 +37,7 @@ class FakePools(PagesOfPools):
         after = target.partition("after=")[2].partition("&")[0]
         begin = len(self.entries[address]) if after == "latest" else int(after or 0)
         if address in self.silent and "wait_s=0.000" not in target:
-            await asyncio.sleep(3600)
+            await asyncio.Event().wait()
         found = [{"time_ms": time, "stream": address, "text": str(time)} for time in self.entries[address]]
         return {"entries": found[begin:], "next": str(len(found))}
 
@@ -129,7 +129,12 @@ def exposition(metrics: TriggerMetrics) -> str:
     controls.put(MAPPING, "m", {"generation": 1, "document": document})
     telemetry = Telemetry(process=False)
     register_trigger_metrics(
-        telemetry, metrics, controls, lambda: {"workers_idle": 2, "invocations_waiting": 1}, lambda: {"running": 1}, lambda: 1
+        telemetry,
+        metrics,
+        controls,
+        lambda: {"workers_idle": 2, "invocations_waiting": 1},
+        lambda: {"running": 1},
+        lambda: 1,
     )
     return telemetry.render().decode()
 
