@@ -43,6 +43,9 @@ PART_BYTES = 380_000
 PART_EXPIRES_S = 8 * 86_400
 """Rows of state outlive the records that they belong to; then they go away by themselves."""
 
+NOTHING_YET = "No records processed"
+"""The result of a mapping whose function has not been called."""
+
 _STATE_MARK = "#state#"
 _NAMES = {"#o": "owner", "#c": "counter"}
 _WINDOW = ("window_start", "window_state", "window_parts")
@@ -264,19 +267,22 @@ class Leases:
                     "DeleteItem", {"TableName": TRIGGER_TABLE, "Key": key_of(mapping, name)}
                 )
 
-    async def report(self, mapping: str, revision: int, result: str) -> None:
-        """Write the status row (`hashrange_router.triggers.contracts.STATUS_ROW`)."""
-        row = key_of(mapping, STATUS_ROW) | {"revision": {"N": str(revision)}, "result": {"S": result}}
-        await self.client.call("PutItem", {"TableName": TRIGGER_TABLE, "Item": row})
-
-    async def reported(self, mapping: str) -> str | None:
-        """The result in the status row; None when there is no such row."""
-        reply = await self.client.call(
-            "GetItem",
-            {"TableName": TRIGGER_TABLE, "Key": key_of(mapping, STATUS_ROW), "ConsistentRead": True},
+    async def report(self, mapping: str, revision: int, result: str | None) -> None:
+        """Write the status row (`hashrange_router.triggers.contracts.STATUS_ROW`); None leaves the result as it is."""
+        value = "if_not_exists(#r, :r)" if result is None else ":r"
+        await self.client.call(
+            "UpdateItem",
+            {
+                "TableName": TRIGGER_TABLE,
+                "Key": key_of(mapping, STATUS_ROW),
+                "UpdateExpression": f"SET revision = :v, #r = {value}",
+                "ExpressionAttributeNames": {"#r": "result"},
+                "ExpressionAttributeValues": {
+                    ":v": {"N": str(revision)},
+                    ":r": {"S": NOTHING_YET if result is None else result},
+                },
+            },
         )
-        item = reply.get("Item")
-        return None if item is None else str(item["result"]["S"])
 
     async def _checkpoint(self, mapping: str, shard: str, item: dict[str, Any]) -> Checkpoint:
         after = sequence_from(item["checkpoint"]["S"])

@@ -65,8 +65,7 @@ class MappingRunner:
         self._usable = False
         self._wake = asyncio.Event()
         self._look_at = 0.0
-        self._reported: tuple[int, str] | None = None
-        self._began = False
+        self._reported: tuple[int, str | None] | None = None
         self._log = get_logger("triggers").bind(mapping=uuid)
 
     @property
@@ -132,9 +131,6 @@ class MappingRunner:
             if self._running:
                 return False
             return await self._at_rest()
-        if not self._began:
-            self._view.result = await self._services.leases.reported(self._uuid) or self._view.result
-            self._began = True
         now_s = self._services.clock.monotonic()
         if now_s >= self._look_at:
             self._look_at = now_s + LOOK_S

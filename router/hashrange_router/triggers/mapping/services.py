@@ -21,7 +21,6 @@ from hashrange_router.triggers.mapping.filters import Filters, compile_patterns
 from hashrange_router.triggers.mapping.leases import Leases
 from hashrange_router.triggers.mapping.settings import Moment, Settings
 
-NOTHING_YET = "No records processed"
 FINE = "OK"
 FAILED = "PROBLEM: Function call failed"
 TRIMMED = "PROBLEM: Records were trimmed before they were processed"
@@ -49,7 +48,7 @@ class Services:
 
 @dataclass(slots=True)
 class MappingView:
-    """A mapping: what its document says, and what came of the last call (`result`).
+    """A mapping: what its document says, and what came of the last call here (`result`; None: there was none).
 
     One object for as long as the mapping exists: runners of its shards look at it before every call.
     """
@@ -59,7 +58,7 @@ class MappingView:
     document: dict[str, Any] = field(default_factory=dict)
     settings: Settings = field(default_factory=Settings)
     filters: Filters = field(default_factory=lambda: compile_patterns([]))
-    result: str = NOTHING_YET
+    result: str | None = None
 
     def take(self, control: ControlDocument) -> None:
         """Take over a new document. ValueError when its filters are none."""

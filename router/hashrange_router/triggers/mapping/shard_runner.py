@@ -283,7 +283,7 @@ class ShardRunner:
             done = self._queue.finished
             gap_s = saved_at + SAVE_GAP_S - clock.monotonic()
             if gap_s > 0 and not leaving and not done:
-                await asyncio.sleep(gap_s)
+                await asyncio.sleep(max(gap_s, 0.001))
                 continue
             self._dirty.clear()
             try:
