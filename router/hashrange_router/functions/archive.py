@@ -3,8 +3,8 @@
     size = check_archive(package)         # bytes unzipped; ApiError when it is refused
 
 Every member is inflated once, in pieces: one that holds more, or less, than the directory of the archive declares is
-found out. Refused are members that would be written elsewhere (absolute paths, drives, "..", backslashes), links and devices,
-encrypted members, methods of compression that unpackers need not know, names given twice.
+found out. Refused are members that would be written elsewhere (absolute paths, drives, "..", backslashes), links and
+devices, encrypted members, methods of compression that unpackers need not know, names given twice.
 """
 
 from __future__ import annotations
