@@ -185,7 +185,7 @@ def test_a_pool_that_stops_leaves_what_it_runs_to_others_at_once() -> None:
         await pool.queue.put(ARN, b"{}", "r1", None)
         await asyncio.sleep(0)
         await pool.runner.stop()
-        assert pool.runner.reserve() is None
+        assert pool.runner.reserve(ARN) is None
         await Pool(local, world, clock).look()
         assert world.runs == ["r1"]
 

@@ -261,6 +261,60 @@ def test_no_more_are_run_at_once_than_set_and_the_rest_follow() -> None:
     on_loop(test)
 
 
+def test_a_function_that_takes_its_time_leaves_room_for_others() -> None:
+    async def test(local: LocalNode) -> None:
+        world, clock = World(), ManualClock()
+        pool = Pool(local, world, clock, settings=EventSettings(running_max=4, function_max=3))
+        gate = asyncio.Event()
+        ran = pool.invoke
+
+        async def wait(invocation: Any) -> Any:
+            if invocation.invoked_arn == ARN:
+                await gate.wait()
+            return await ran(invocation)
+
+        pool.invoke = wait  # type: ignore[method-assign]
+        for number in range(6):
+            await pool.queue.put(ARN, b"{}", f"slow{number}", None)
+        await pool.queue.put(ARN.replace("hello", "other"), b"{}", "fast", None)
+        await pool.runner.sweep()
+        await until(lambda: "fast" in world.runs)
+        await until(lambda: pool.runner.statistics()["running"] == 3)
+        assert world.runs == ["fast"]
+        gate.set()
+        await until(lambda: len(world.runs) == 7)
+        await pool.settle()
+        assert await rows(local) == []
+
+    on_loop(test)
+
+
+def test_a_long_queue_is_emptied_without_looking_through_it_again_and_again() -> None:
+    async def test(local: LocalNode) -> None:
+        world, clock = World(), SystemClock()
+        pool = Pool(local, world, clock, settings=EventSettings(running_max=5, function_max=4, bell_s=3600.0))
+        store = EventStore(local.client(), clock)
+        for number in range(1500):
+            await store.put(ARN, b"{}", f"r{number}", None, None)
+        looks = 0
+        call = pool.call
+
+        async def counted(operation: str, request: dict[str, Any]) -> dict[str, Any]:
+            nonlocal looks
+            looks += operation == "Query"
+            return await call(operation, request)
+
+        pool.store._client = pool
+        pool.call = counted  # type: ignore[method-assign]
+        await pool.runner.start()
+        await until(lambda: len(world.runs) >= 1500, 0.005)
+        await pool.runner.stop(1.0)
+        assert len(set(world.runs)) == 1500 and await rows(local) == []
+        assert looks < 16 * 20
+
+    on_loop(test)
+
+
 def test_a_ring_of_the_bell_is_heard_and_what_falls_due_is_run_in_time() -> None:
     async def test(local: LocalNode) -> None:
         world, clock = World(), SystemClock()

@@ -18,7 +18,7 @@ from hashrange_router.triggers.events.store import EventStore
 class Taker(Protocol):
     """Who can run events in this process."""
 
-    def reserve(self) -> str | None:
+    def reserve(self, arn: str) -> str | None:
         """The name to claim an event by, with a place kept for it; None when there is no room."""
         ...
 
@@ -26,7 +26,7 @@ class Taker(Protocol):
         """Run an event that was put with a name of `reserve`."""
         ...
 
-    def give_back(self) -> None:
+    def give_back(self, arn: str) -> None:
         """The place of `reserve` is not needed after all."""
         ...
 
@@ -49,12 +49,12 @@ class DurableEventQueue:
     ) -> None:
         """Keep an event until it has been run, or given up. When this returns it is not lost any more."""
         taker = self._taker
-        owner = taker.reserve() if taker is not None else None
+        owner = taker.reserve(function_arn) if taker is not None else None
         try:
             event = await self._store.put(function_arn, payload, request_id, client_context, owner)
         except BaseException:
             if taker is not None and owner is not None:
-                taker.give_back()
+                taker.give_back(function_arn)
             raise
         if taker is not None and owner is not None:
             taker.take(event, owner, payload)

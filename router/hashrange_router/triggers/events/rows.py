@@ -100,6 +100,7 @@ class Seen:
     """A row as a scan shows it: where it is, whose, and how often that has been renewed."""
 
     key: Row
+    arn: str
     owner: str | None
     claim: int
 
@@ -117,9 +118,8 @@ class Seen:
     def of(row: Row) -> Seen:
         """From the attributes that `scan` asks for."""
         owner = row["owner"]["S"] if "owner" in row else None
-        return Seen(
-            {"pk": row["pk"], "sk": row["sk"]}, owner, int(row["claim"]["N"]) if "claim" in row else 0
-        )
+        claim = int(row["claim"]["N"]) if "claim" in row else 0
+        return Seen({"pk": row["pk"], "sk": row["sk"]}, row["arn"]["S"], owner, claim)
 
 
 def queue_of(request_id: str) -> int:
@@ -148,7 +148,7 @@ def scan(queue: int, until_ms: int, limit: int, after: Row | None) -> Request:
     request: Request = {
         "TableName": TRIGGER_TABLE,
         "KeyConditionExpression": "pk = :q AND sk < :until",
-        "ProjectionExpression": "pk, sk, #o, claim",
+        "ProjectionExpression": "pk, sk, arn, #o, claim",
         "ExpressionAttributeNames": {"#o": "owner"},
         "ExpressionAttributeValues": {
             ":q": {"S": f"event#{queue:02d}"},

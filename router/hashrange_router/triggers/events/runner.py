@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import asyncio
 import secrets
+from collections import deque
 from collections.abc import Callable, Coroutine, Iterable
 from dataclasses import dataclass
 from typing import Any, Final
@@ -26,6 +27,7 @@ from hashrange.runtime.clock import Clock
 from hashrange.runtime.logging import get_logger
 from hashrange_router.triggers.contracts import Destinations, FunctionDirectory, Invoker, TriggerMetrics
 from hashrange_router.triggers.events import rows
+from hashrange_router.triggers.events.outcome import name_of
 from hashrange_router.triggers.events.rows import QUEUES, Event, Seen
 from hashrange_router.triggers.events.run import EventRun
 from hashrange_router.triggers.events.store import EventStore
@@ -47,6 +49,8 @@ class EventSettings:
     """
 
     running_max: int = 100
+    function_max: int = 80
+    """Of one function: a function that takes its time leaves room for others."""
     scan_s: float = 2.0
     bell_s: float = 0.05
     delay_scale: float = 1.0
@@ -90,14 +94,19 @@ class EventRunner:
         )
         self._name = f"{pool_id}/{secrets.token_hex(4)}"
         self._claims = 0
-        self._reserved = 0
+        self._taken = 0
+        self._taken_by: dict[str, int] = {}
+        """Places for events that are run, claimed or put: all, and by function."""
         self._running: dict[tuple[str, str], _Running] = {}
         self._suspects: dict[tuple[str, str], tuple[str, int, float]] = {}
         """Claims of others: whose, the counter, and since when it is that (monotonic seconds)."""
         self._bell: rows.Row = {}
         self._rung: set[int] = set()
+        self._waiting: dict[str, deque[Seen]] = {}
+        """Rows that were found when there was no room, by function."""
+        self._claiming: set[asyncio.Task[None]] = set()
         self._more = False
-        """Whether rows were left because there was no room."""
+        """Whether there may be more rows than those in `_waiting`."""
         self._next_scan_s = 0.0
         self._first_queue = secrets.randbelow(QUEUES)
         self._wake = asyncio.Event()
@@ -107,21 +116,26 @@ class EventRunner:
 
     # What the queue of this process asks (`Taker`).
 
-    def reserve(self) -> str | None:
+    def reserve(self, arn: str) -> str | None:
         """The name to claim an event by, with a place kept for it; None when there is no room."""
-        if self._stopping or not self._room:
+        if self._stopping:
             return None
-        self._reserved += 1
+        if not self._occupy(arn):
+            self._more = True
+            return None
         return self._new_owner()
 
     def take(self, event: Event, owner: str, payload: bytes) -> None:
         """Run an event that was put with a name of `reserve`."""
-        self._reserved -= 1
         self._start(event, owner, payload)
 
-    def give_back(self) -> None:
+    def give_back(self, arn: str) -> None:
         """The place of `reserve` is not needed after all."""
-        self._reserved -= 1
+        self._taken -= 1
+        name = name_of(arn)
+        self._taken_by[name] -= 1
+        if not self._taken_by[name]:
+            del self._taken_by[name]
 
     # Life.
 
@@ -140,7 +154,7 @@ class EventRunner:
         if grace_s > 0 and self._running:
             await asyncio.wait([run.task for run in self._running.values() if run.task], timeout=grace_s)
         left = list(self._running.values())
-        tasks = [*self._loops, *(run.task for run in left if run.task is not None)]
+        tasks = [*self._loops, *self._claiming, *(run.task for run in left if run.task is not None)]
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
@@ -171,6 +185,7 @@ class EventRunner:
             self._first_queue = (self._first_queue + 1) % QUEUES
             queues = [(self._first_queue + number) % QUEUES for number in range(QUEUES)]
             self._more = False
+            self._waiting.clear()
             self._next_scan_s = self._clock.monotonic() + self.settings.scan_s
         suspects: dict[tuple[str, str], tuple[str, int, float]] = {}
         for queue in queues:
@@ -179,6 +194,7 @@ class EventRunner:
 
     async def _sweep_queue(self, queue: int, suspects: dict[tuple[str, str], tuple[str, int, float]]) -> None:
         after: rows.Row | None = None
+        left = 0
         for _ in range(PAGES_MAX):
             # A little ahead, so that whatever falls due before the next look is begun in time.
             now_ms = self._clock.wall_ms()
@@ -186,14 +202,22 @@ class EventRunner:
             page, after = await self._store.scan(queue, until_ms, PAGE_ROWS, after)
             due = [seen for seen in page if seen.due_ms <= now_ms]
             free = [seen for seen in due if seen.name not in self._running and self._is_free(seen, suspects)]
-            room = self._room
-            self._more |= len(free) > room
-            await asyncio.gather(*(self._claim(seen) for seen in free[:room]))
+            claims = []
+            for seen in free:
+                if self._occupy(seen.arn):
+                    claims.append(self._claim(seen))
+                else:
+                    self._waiting.setdefault(name_of(seen.arn), deque()).append(seen)
+                    left += 1
+            await asyncio.gather(*claims)
             if len(due) < len(page):
                 self._due_later(page[len(due)].due_ms)
                 return
-            if after is None or len(free) > room:
+            if after is None:
                 return
+            if left >= PAGE_ROWS:
+                break
+        self._more = True
 
     def _is_free(self, seen: Seen, suspects: dict[tuple[str, str], tuple[str, int, float]]) -> bool:
         if seen.owner is None:
@@ -206,23 +230,44 @@ class EventRunner:
         return now_s - known[2] >= SILENT_S
 
     async def _claim(self, seen: Seen) -> None:
-        self._reserved += 1
+        """Take over a row, with a place that is there for it."""
         owner = self._new_owner()
+        event: Event | None = None
         try:
             event = await self._store.claim(seen, owner)
         except (KeyError, ValueError) as error:
             self._log.error("a row of the queue is no event", key=seen.name, exc_info=error)
-            return
         finally:
-            self._reserved -= 1
+            if event is None:
+                self.give_back(seen.arn)
+                self._feed()
         if event is not None:
             if seen.owner is not None:
                 self._run.count("taken_over")
             self._start(event, owner, None)
 
-    @property
-    def _room(self) -> int:
-        return max(self.settings.running_max - len(self._running) - self._reserved, 0)
+    def _feed(self) -> None:
+        """A place is free: claim what is known to wait for one; look for more when nothing is."""
+        if self._stopping:
+            return
+        for waiting in self._waiting.values():
+            while waiting and self._occupy(waiting[0].arn):
+                claiming = asyncio.get_running_loop().create_task(self._claim(waiting.popleft()))
+                self._claiming.add(claiming)
+                claiming.add_done_callback(self._claiming.discard)
+        if self._more and not any(self._waiting.values()):
+            self._next_scan_s = 0.0
+            self._wake.set()
+
+    def _occupy(self, arn: str) -> bool:
+        """Take a place for an event; False when there is none."""
+        name = name_of(arn)
+        by = self._taken_by.get(name, 0)
+        if self._taken >= self.settings.running_max or by >= self.settings.function_max:
+            return False
+        self._taken += 1
+        self._taken_by[name] = by + 1
+        return True
 
     def _new_owner(self) -> str:
         self._claims += 1
@@ -246,13 +291,11 @@ class EventRunner:
         run.task.add_done_callback(lambda task: self._ended(name, run, task))
 
     def _ended(self, name: tuple[str, str], run: _Running, task: asyncio.Task[None]) -> None:
-        if self._running.get(name) is run:
-            del self._running[name]
+        del self._running[name]
+        self.give_back(run.event.arn)
         if not task.cancelled() and task.exception() is not None:
             self._log.error("an event failed", request_id=run.event.id, exc_info=task.exception())
-        if self._more:
-            self._next_scan_s = 0.0
-            self._wake.set()
+        self._feed()
 
     async def renew(self) -> None:
         """Move on the counters of all events that have been running for a while."""
