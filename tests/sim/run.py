@@ -56,8 +56,8 @@ class Plan:
 
     @classmethod
     def forgetful(cls) -> Plan:
-        """The log keeps little: who was away needs a snapshot."""
-        return cls(options=Options(checkpoint_bytes=1_500, retention_bytes=500))
+        """The log keeps little: who was away needs a snapshot. Streams are kept for some seconds."""
+        return cls(options=Options(checkpoint_bytes=1_500, retention_bytes=500, stream_retention_s=4.0))
 
     @classmethod
     def contested(cls) -> Plan:

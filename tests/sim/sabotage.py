@@ -67,11 +67,13 @@ def _records_apart(replica: Replica, write: Any, done: Callable[[Any], None]) ->
         kept = [each for each in effects.mutations if each[0][9] != keyspace.STREAM]
         late = [each for each in effects.mutations if each[0][9] == keyspace.STREAM]
         effects.mutations = kept
+
+        def later() -> None:
+            propose(group, Effects(late, [], None), None)
+
         taken = propose(group, effects, done)
         if late and taken:
-            replica.group.driver.call_later(
-                0.05, lambda: propose(group, Effects(late, [], None), None) or None
-            )
+            group.driver.call_later(0.05, later)
         return taken
 
     with patch.object(type(group), "propose", lambda group, effects, done: apart(effects, done)):
