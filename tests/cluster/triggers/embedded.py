@@ -71,7 +71,6 @@ class EmbeddedWithPool:
         self._process.kill()
         self._process.wait()
         self.kills += 1
-        time.sleep(0.5)
         self.start()
 
     def stop(self) -> int:

@@ -22,6 +22,10 @@ HANDLER = Path(__file__).with_name("handler.py")
 DERIVED = "Derived"
 RUNS = "Runs"
 SETTLE_S = 120.0
+POOL_DOWN_S = 1.0
+NODE_DOWN_S = 3.0
+LATE_S = 3.0
+"""What a replaced invocation still does comes within this time."""
 
 
 @dataclass
@@ -179,7 +183,7 @@ def _faults(
     def kill_pool(name: str) -> Callable[[], None]:
         def killing() -> None:
             cluster.kill(name)
-            time.sleep(1.0)
+            time.sleep(POOL_DOWN_S)
             cluster.restart(name)
 
         return killing
@@ -187,7 +191,7 @@ def _faults(
     def kill_node() -> None:
         name = f"node-{cluster.leader_of(cluster.partitions(SOURCE)[0]['id'])}"
         cluster.kill(name)
-        time.sleep(3.0)
+        time.sleep(NODE_DOWN_S)
         cluster.restart(name)
 
     def split() -> None:
@@ -237,7 +241,7 @@ def _compare(dynamodb: Any, options: Options, verdict: Verdict) -> None:
     runs = contents(dynamodb, RUNS)
     verdict.runs = len(runs)
     verdict.wrong += overlaps(list(runs.values()))
-    time.sleep(3.0)  # nothing late may change it any more
+    time.sleep(LATE_S)  # nothing late may change it any more
     if contents(dynamodb, DERIVED) != source:
         verdict.wrong.append("the copy was equal, and was changed again afterwards")
 
