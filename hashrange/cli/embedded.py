@@ -240,7 +240,7 @@ class EmbeddedServer:
         """Answer what is under way, make everything durable, let go of the data directory."""
         self.ready = False
         if self.functions is not None:
-            await self.functions.stop()
+            await self.functions.stop(self.config.shutdown_grace_s)
         await self.http.drain(self.config.shutdown_grace_s)
         self.scaler.stop()
         self.capacity.stop()

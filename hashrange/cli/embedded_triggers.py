@@ -28,9 +28,9 @@ class EmbeddedTriggers:
         self.triggers = triggers
         self._temporary = temporary
 
-    async def stop(self) -> None:
-        """End the workers; what a server in memory has unpacked goes with it."""
-        await self.triggers.stop()
+    async def stop(self, grace_s: float) -> None:
+        """Let functions end, then their workers; what a server in memory has unpacked goes with it."""
+        await self.triggers.stop(grace_s)
         self.remove_files()
 
     def remove_files(self) -> None:

@@ -2,7 +2,7 @@
 
     RouterFunctions(host)                               # a router: the API; Invoke goes to pools elsewhere
     triggers = Triggers(host, settings, name, address)  # the embedded server, and `hashrange triggers`
-    await triggers.prepare(); await triggers.start() ... await triggers.stop()
+    await triggers.prepare(); await triggers.start() ... await triggers.stop(10)
 
     records of streams ──▶ Mappings ─┐
     Invoke (Event) ──▶ EventRunner ──┼──▶ Pool ──▶ workers
@@ -13,6 +13,7 @@ Imported only by what runs functions: a server without them must not load any of
 
 from __future__ import annotations
 
+import asyncio
 import random
 import secrets
 from typing import Any
@@ -39,6 +40,8 @@ from hashrange.cli.trigger_pages import LATEST, PAGE_ENTRIES, FunctionPages, Pag
 from hashrange.runtime.startup import StartupError
 
 EVENTS_GRACE_S = 2.0
+IDLE_POLL_S = 0.05
+AT_WORK = ("workers_busy", "invocations_waiting")
 
 
 class _Base:
@@ -159,12 +162,18 @@ class Triggers(_Base):
         await self.runner.start()
         await self.mappings.start()
 
-    async def stop(self) -> None:
-        """Hand shards and events back, then end the workers."""
+    async def stop(self, grace_s: float) -> None:
+        """Hand shards and events back, give invocations `grace_s` in all to end, then end the workers."""
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + grace_s
         self.pages.stop()
-        await self.mappings.stop()
-        await self.runner.stop(EVENTS_GRACE_S)
-        await self.registry.stop()
+        await asyncio.gather(
+            self.mappings.stop(), self.runner.stop(min(grace_s, EVENTS_GRACE_S)), self.registry.stop()
+        )
+        while any(map(self.pool.statistics().get, AT_WORK)):
+            if loop.time() > deadline:
+                break
+            await asyncio.sleep(IDLE_POLL_S)
         await self.pool.stop()
         await self.destinations.close()
 

@@ -53,7 +53,7 @@ class TriggersServer(RouterServer):
             self._starting.cancel()
             await asyncio.gather(self._starting, return_exceptions=True)
         if self.triggers is not None:
-            await self.triggers.stop()
+            await self.triggers.stop(self.config.shutdown_grace_s)
 
 
 async def start_triggers(config: TriggersConfig, clock: Clock | None = None) -> TriggersServer:
