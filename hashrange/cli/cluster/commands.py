@@ -90,6 +90,7 @@ def up(
       hashrange cluster up
       hashrange cluster up --nodes 6 --routers 2 --data-dir /var/tmp/c1 --port 9000
       hashrange cluster up --set durability=os --set segment_mb=16
+      hashrange cluster up --set stream_retention_s=600 --set stream_rollover_s=60
       hashrange cluster up --throttling on
       hashrange cluster up --triggers 2
     """
