@@ -125,9 +125,10 @@ class Caller:
         """Records that were given up, or that were gone before they could be read."""
         _add(self._services.metrics.dropped, self._label, records)
 
-    def up_to_date(self) -> None:
-        """Nothing waits."""
-        self._services.metrics.iterator_age_ms[self._label] = 0.0
+    def waiting_since(self, oldest_ms: int | None) -> None:
+        """When the oldest record that waits was written; None: nothing waits."""
+        age_ms = 0 if oldest_ms is None else max(self._services.clock.wall_ms() - oldest_ms, 0)
+        self._services.metrics.iterator_age_ms[self._label] = age_ms
 
     def forget(self) -> None:
         """The shard is not this pool's any more: what was counted stays, summed up over such shards."""

@@ -134,6 +134,13 @@ class Lane:
             found.append(self._buffer[0].sequence)
         return min(found, default=None)
 
+    @property
+    def oldest_ms(self) -> int | None:
+        """When the record that waits for longest was written; None when none waits."""
+        if self._units and self._units[0].records:
+            return self._units[0].records[0].created_ms
+        return self._buffer[0].created_ms if self._buffer else None
+
     def offer(self, entries: Iterable[Entry]) -> None:
         """More records, in order."""
         for entry in entries:

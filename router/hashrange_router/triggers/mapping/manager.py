@@ -12,7 +12,7 @@ It has no state of its own: where each shard is lies in rows of the system table
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Protocol
 
 from hashrange.runtime.clock import Clock
@@ -24,6 +24,7 @@ from hashrange_router.triggers.contracts import (
     MAPPING,
     Destinations,
     FunctionDirectory,
+    FunctionVersion,
     Invoker,
     LocalClient,
     TriggerMetrics,
@@ -48,7 +49,7 @@ STOP_S = 5.0
 
 
 class Mappings:
-    """See the module. `pool_id` is this pool's in `registry`."""
+    """See the module. `pool_id` is this pool's in `registry`; `warm`: see `Services`."""
 
     def __init__(
         self,
@@ -64,6 +65,7 @@ class Mappings:
         site: Site,
         clock: Clock,
         new_id: Callable[[], str],
+        warm: Callable[[FunctionVersion], Awaitable[None]] | None = None,
     ) -> None:
         self._services = Services(
             reader,
@@ -76,6 +78,7 @@ class Mappings:
             site,
             clock,
             new_id,
+            warm,
         )
         self._pool_id = pool_id
         self._registry = registry

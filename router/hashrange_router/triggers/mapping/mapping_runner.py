@@ -12,7 +12,7 @@ that has been trimmed away, and never one of a shard that has just begun.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Awaitable, Mapping
 from contextlib import suppress
 from typing import Protocol
 
@@ -63,6 +63,8 @@ class MappingRunner:
         self._free_since: dict[str, float] = {}
         self._control: ControlDocument | None = None
         self._usable = False
+        self._warmed: str | None = None
+        self._warming: asyncio.Task[None] | None = None
         self._wake = asyncio.Event()
         self._look_at = 0.0
         self._reported: tuple[int, str | None] | None = None
@@ -117,6 +119,8 @@ class MappingRunner:
 
     async def close(self, grace_s: float) -> None:
         """Give the shards back; calls that take longer than `grace_s` are given up."""
+        if self._warming is not None:
+            self._warming.cancel()
         tasks = self._stop_all()
         if tasks:
             _, left = await asyncio.wait(tasks, timeout=grace_s)
@@ -222,9 +226,22 @@ class MappingRunner:
         runner = ShardRunner(self._view, stream, shard, lease, services)
         task = asyncio.get_running_loop().create_task(runner.run())
         self._running[shard.id] = (runner, task)
+        self._warm()
         task.add_done_callback(lambda ended: self._ended(shard.id, ended))
         if self._control is None or self._view.wanted != "Enabled":
             runner.stop()
+
+    def _warm(self) -> None:
+        """Have a worker ready for the first record, once for each thing that the mapping may call."""
+        warm, named = self._services.warm, self._view.function_arn
+        if warm is None or named == self._warmed:
+            return
+        self._warmed = named
+        try:
+            function = self._services.directory.resolve(named)
+        except ApiError:
+            return  # the first call is told why
+        self._warming = asyncio.get_running_loop().create_task(_quietly(warm(function)))
 
     def _ended(self, shard: str, task: asyncio.Task[End]) -> None:
         """A runner has ended, one way or the other."""
@@ -261,3 +278,9 @@ class MappingRunner:
             if not runner.wanted_gone:
                 runner.stop()
         return [task for _, task in self._running.values()]
+
+
+async def _quietly(work: Awaitable[None]) -> None:
+    """Do something that is only a convenience."""
+    with suppress(ApiError):
+        await work

@@ -68,6 +68,11 @@ class ShardQueue:
         """Whether all of the shard has been processed."""
         return self.ended and self.idle
 
+    @property
+    def oldest_ms(self) -> int | None:
+        """When the record that waits for longest was written; None when none waits."""
+        return min((at for lane in self._lanes if (at := lane.oldest_ms) is not None), default=None)
+
     def room(self) -> int:
         """How many records may be read now; 0: none."""
         if self._draining or self.ended:

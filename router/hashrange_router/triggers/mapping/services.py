@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -13,6 +13,7 @@ from hashrange_router.streams.reader import StreamReader
 from hashrange_router.triggers.contracts import (
     Destinations,
     FunctionDirectory,
+    FunctionVersion,
     Invoker,
     LocalClient,
     TriggerMetrics,
@@ -40,6 +41,8 @@ class Services:
     site: Site
     clock: Clock
     new_id: Callable[[], str]
+    warm: Callable[[FunctionVersion], Awaitable[None]] | None = None
+    """Has a worker of a function started before it is needed, where the invoker can."""
 
     def moment(self) -> Moment:
         """Now."""

@@ -159,7 +159,7 @@ class ShardRunner:
         if not page.records:
             queue.caught_up_ms = asked_ms
             if queue.idle:
-                self._caller.up_to_date()
+                self._caller.waiting_since(None)
         if moved:
             self._dirty.set()
         self._wake_lanes()
@@ -297,6 +297,9 @@ class ShardRunner:
             pause_s = AGAIN_FIRST_S
             saved_at = clock.monotonic()
             self._saved.set()
+            oldest_ms = self._queue.oldest_ms
+            if oldest_ms is not None:
+                self._caller.waiting_since(oldest_ms)
             if done or leaving:
                 self._finish(End.DONE if done else End.RELEASED)
                 return
