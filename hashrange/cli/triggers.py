@@ -126,6 +126,7 @@ class Triggers(_Base):
             site=context.site,
             clock=clock,
             new_id=context.new_id,
+            warm=self.pool.warm,
         )
         self.mappings.load(context.controls)
         host.subscribe_controls(self.mappings.follow)
