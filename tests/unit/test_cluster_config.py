@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from hashrange.cli.node_server import replication_settings
 from hashrange.runtime.cluster_config import Member, NodeConfig, RouterConfig, Seed, parse_address
 from hashrange.runtime.cluster_settings import as_toml, load_node, load_router
 from hashrange.runtime.settings import ConfigError
@@ -137,3 +138,12 @@ def test_a_written_file_reads_the_same(tmp_path: Path) -> None:
     config = load_node(node_file(tmp_path / "n.toml", data_dir=path, in_memory=True), {})
     assert config.data_dir == path
     assert config.in_memory is True
+
+
+def test_the_times_of_streams_reach_the_node(tmp_path: Path) -> None:
+    assert replication_settings(load_node(node_file(tmp_path / "d.toml"), {})).stream_rollover_s == 14_400
+    times = {"HASHRANGE_STREAM_RETENTION_S": "60", "HASHRANGE_STREAM_ROLLOVER_S": "2.5"}
+    settings = replication_settings(load_node(node_file(tmp_path / "n.toml"), times))
+    assert (settings.stream_retention_s, settings.stream_rollover_s) == (60.0, 2.5)
+    (problem,) = problems(load_node, node_file(tmp_path / "w.toml", stream_rollover_s=0), {})
+    assert "stream_rollover_s" in problem and "from 1 to 604800" in problem
