@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from hashrange_router.functions import aliases, operations, plans
 
 from tests.conformance.lambda_support import LambdaServer, function, lambda_server, package
 from tests.conformance.support import Containing, error, unique
@@ -88,6 +89,26 @@ def test_deleting_versions(aws: Any, name: str) -> None:
     )
     aws.update_function_configuration(FunctionName=name, Timeout=8)
     assert aws.publish_version(FunctionName=name)["Version"] == "3", "numbers are not used again"
+
+
+def test_how_many_there_may_be(aws: Any, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(plans, "VERSIONS_MAX", 2)
+    monkeypatch.setattr(aliases, "ALIASES_MAX", 1)
+    aws.update_function_configuration(FunctionName=name, Timeout=9)
+    refused = error(aws.publish_version, FunctionName=name)
+    assert refused == ("CodeStorageExceededException", Containing("at most 2 versions"))
+    refused = error(aws.update_function_code, FunctionName=name, ZipFile=package("x = 2"), Publish=True)
+    assert refused[0] == "CodeStorageExceededException"
+    aws.create_alias(FunctionName=name, Name="one", FunctionVersion="1")
+    refused = error(aws.create_alias, FunctionName=name, Name="two", FunctionVersion="1")
+    assert refused[0] == "AliasLimitExceededException"
+
+
+def test_the_packages_of_all_functions(aws: Any, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(operations, "CODE_STORAGE_MAX", 1)
+    refused = error(aws.create_function, **function(unique("f")))
+    assert refused[0] == "CodeStorageExceededException"
+    assert error(aws.update_function_code, FunctionName=name, ZipFile=package())[0] == refused[0]
 
 
 def test_aliases(aws: Any, name: str) -> None:

@@ -75,7 +75,7 @@ def test_the_later_of_two_takes_its_own_back() -> None:
     document = control.context.controls.of(MAPPING)[first["UUID"]]["document"]
     control.put(MAPPING, first["UUID"], None)
     control.rival = {**document, "UUID": "rival"}
-    with pytest.raises(ApiError, match="ResourceConflictException.*rival"):
+    with pytest.raises(ApiError, match=r"ResourceConflictException.*rival"):
         asyncio.run(operations.create(REQUEST))
     assert list(control.context.controls.of(MAPPING)) == ["rival"]
 

@@ -5,7 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from hashrange_router.functions.errors import conflict, invalid, not_found, precondition_failed
+from hashrange_router.functions.errors import (
+    conflict,
+    invalid,
+    not_found,
+    precondition_failed,
+    too_many_aliases,
+)
 from hashrange_router.functions.names import LATEST
 from hashrange_router.functions.requests import (
     Change,
@@ -16,6 +22,9 @@ from hashrange_router.functions.requests import (
     stored_version,
 )
 
+ALIASES_MAX = 500
+"""Aliases of one function: all are in its document."""
+
 
 def create_alias(request: Request, before: Document | None, setting: Setting) -> Change:
     """CreateAlias."""
@@ -24,6 +33,8 @@ def create_alias(request: Request, before: Document | None, setting: Setting) ->
     arn = setting.names.arn(document["Name"], name)
     if name in document["Aliases"]:
         raise conflict(f"Alias already exists: {arn}")
+    if len(document["Aliases"]) >= ALIASES_MAX:
+        raise too_many_aliases(ALIASES_MAX)
     alias = {
         "AliasArn": arn,
         "Name": name,

@@ -77,6 +77,19 @@ def code_storage_exceeded(limit: int) -> ApiError:
     return _error("CodeStorageExceededException", f"Code storage limit exceeded. Limit: {limit} bytes")
 
 
+def too_many_versions(name: str, limit: int) -> ApiError:
+    """CodeStorageExceededException: one function has too many versions."""
+    return _error(
+        "CodeStorageExceededException",
+        f"A function has at most {limit} versions here: delete some of {name} that are no longer needed",
+    )
+
+
+def too_many_aliases(limit: int) -> ApiError:
+    """AliasLimitExceededException: one function has too many aliases."""
+    return _error("AliasLimitExceededException", f"A function has at most {limit} aliases here")
+
+
 def policy_too_long(limit: int) -> ApiError:
     """PolicyLengthExceededException."""
     return _error(

@@ -25,7 +25,7 @@ from hashrange_router.functions.configuration import (
     updated_configuration,
     worker_revision,
 )
-from hashrange_router.functions.errors import conflict, invalid
+from hashrange_router.functions.errors import conflict, invalid, too_many_versions
 from hashrange_router.functions.names import LATEST
 from hashrange_router.functions.requests import (
     Change,
@@ -41,6 +41,9 @@ from hashrange_router.functions.tags import check_tags
 
 CONFIGURATION_OF_LATEST_ONLY = ("State", "LastUpdateStatus")
 """Members that lists of functions leave out, as those of the service do."""
+
+VERSIONS_MAX = 500
+"""Versions of one function: all are in its document, which is kept in the catalogue and read whole by everybody."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -215,6 +218,8 @@ def _published(document: Document, setting: Setting, description: str | None = N
     previous = document["Versions"].get(document.get("LastPublished", ""))
     if previous is not None and same_function(previous, latest):
         return Change(document, shown(previous))
+    if len(document["Versions"]) >= VERSIONS_MAX:
+        raise too_many_versions(document["Name"], VERSIONS_MAX)
     configuration = {
         **latest["Configuration"],
         "FunctionArn": setting.names.arn(document["Name"], number),
