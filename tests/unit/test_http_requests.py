@@ -468,3 +468,23 @@ class _maybe_broken:
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> bool:
         return kind is not None and issubclass(kind, ConnectionError)
+
+
+def test_some_targets_take_longer_bodies():
+    limits = HttpLimits(
+        head_bytes_max=512,
+        body_bytes_max=2048,
+        body_bytes_total_max=1 << 20,
+        long_body_prefix=b"/long/",
+        long_body_bytes_max=40_000,
+    )
+    body = b"x" * 40_000
+    with Front(limits=limits) as front:
+        for sent in (post(body, target="/long/a"), chunked(body).replace(b"POST / ", b"POST /long/a ")):
+            with front.connect() as client:
+                client.send(sent)
+                assert len(client.reply().json()["body"]) == len(body)
+        for target, size in (("/long/a", 40_001), ("/long", 3000), ("/", 3000), ("/other?x=/long/", 3000)):
+            with front.connect() as client:
+                client.send(post(b"x" * size, target=target))
+                assert client.reply().status == 413
