@@ -191,6 +191,7 @@ class EmbeddedServer:
         catalogue.subscribe_controls(self.context.controls.follow)
         catalogue.subscribe(self._forget_metrics)
         operations = entries(self.context)
+        self.top = self._top_page()
         self.dispatcher = Dispatcher(
             operations,
             self.node,
@@ -202,7 +203,7 @@ class EmbeddedServer:
                 lambda: self.ready,
                 self.telemetry.render,
                 CONTENT_TYPE,
-                self._top_page().render,
+                self.top.render,
             ),
         )
         self.dispatcher.serve(scaling_service(self.context))

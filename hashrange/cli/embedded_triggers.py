@@ -63,6 +63,7 @@ async def start_functions(
     functions = EmbeddedTriggers(
         Triggers(host, settings, "embedded", format_address(config.host, server.port)), temporary
     )
+    server.top.add(functions.triggers.top_part)
     try:
         await functions.triggers.prepare()
         await functions.triggers.start()

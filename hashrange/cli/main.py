@@ -269,7 +269,7 @@ def top(
         ),
     ] = "requests",
 ) -> None:
-    """Watch tables, partitions, zones, latencies, throttles and hot keys.
+    """Watch tables, functions, partitions, zones, latencies, throttles and hot keys.
 
     Without --endpoint and --data-dir: the cluster in ./hashrange-cluster if it runs, else http://127.0.0.1:8000.
 
@@ -282,6 +282,8 @@ def top(
     - throttled/s: requests refused for want of capacity. conflicts/s: those that a transaction stood in the way of.
 
     - share of partition: how much of one partition's load is for one partition key. A split cannot part such a load.
+
+    - iterator age: how old the last change was that a function has been run with. It grows when a trigger cannot keep up.
 
     - sync p99: how long the log's disk took. It bounds the latency of writes.
 

@@ -213,12 +213,13 @@ class RouterServer:
         register_front_metrics(self.telemetry, lambda: self.dispatcher, lambda: self.http)
         register_transaction_metrics(self.telemetry, self.context.transactions)
         register_routing_metrics(self.telemetry, self.routing.transport, self.routing.feed)
+        self.top = self._top_page()
         self.admin = AdminPort(
             self.not_ready,
             self.telemetry.render,
             self.routing.transport.send,
             Faults(self.peers.block) if config.fault_injection else None,
-            self._top_page().render,
+            self.top.render,
         )
         await self.admin.listen(config.admin_host, config.admin_port)
         try:

@@ -29,6 +29,7 @@ _OF_MAPPINGS = (
     ("hashrange_trigger_dropped_records_total", "Records given up, and sent to OnFailure.", "dropped"),
     ("hashrange_trigger_filtered_records_total", "Records that no filter wanted.", "filtered"),
 )
+OF_BATCHES = ("records", "retries", "dropped", "filtered")
 _FUNCTION = ("function",)
 _MAPPING = ("mapping", "function", "table")
 
@@ -154,6 +155,18 @@ def forget(metrics: TriggerMetrics, kind: str, name: str) -> None:
                 del by_shard[key]
 
 
+def functions_part(metrics: TriggerMetrics, controls: ControlDocuments) -> dict[str, Any]:
+    """What `hashrange top` shows of the functions of this pool (`hashrange.cli.top.page`)."""
+    found = figures(metrics)
+    return {
+        "functions": [{"name": name, **numbers} for name, numbers in found["functions"].items()],
+        "mappings": [
+            {"mapping": mapping, "function": function, "table": table, **found["mappings"][mapping]}
+            for mapping, function, table in (_names(controls, each) for each in found["mappings"])
+        ],
+    }
+
+
 def figures(metrics: TriggerMetrics) -> dict[str, Any]:
     """What `hashrange functions list` shows: runs and errors of functions, records and iterator age of mappings."""
     functions = {
@@ -167,11 +180,12 @@ def figures(metrics: TriggerMetrics) -> dict[str, Any]:
         for name, count in metrics.invocations.items()
     }
     mappings: dict[str, dict[str, float]] = {}
-    for (mapping, _), count in metrics.records.items():
-        each = mappings.setdefault(mapping, {"records": 0})
-        each["records"] += count
+    for member in OF_BATCHES:
+        for (mapping, _), count in getattr(metrics, member).items():
+            each = mappings.setdefault(mapping, dict.fromkeys(OF_BATCHES, 0))
+            each[member] += count
     for (mapping, _), ms in metrics.iterator_age_ms.items():
-        each = mappings.setdefault(mapping, {"records": 0})
+        each = mappings.setdefault(mapping, dict.fromkeys(OF_BATCHES, 0))
         each["iterator_age_ms"] = max(each.get("iterator_age_ms", 0.0), ms)
     return {"functions": functions, "mappings": mappings}
 

@@ -149,6 +149,10 @@ class Triggers(_Base):
         if after is None and kind in (FUNCTION, MAPPING):
             trigger_metrics.forget(self.metrics, kind, name)
 
+    def top_part(self) -> Page:
+        """What `hashrange top` shows of functions here."""
+        return trigger_metrics.functions_part(self.metrics, self.host.context.controls)
+
     async def prepare(self) -> None:
         """Have the pool ready. StartupError when it cannot work here."""
         try:

@@ -38,6 +38,7 @@ class TriggersServer(RouterServer):
         endpoint = endpoint_url(config.host, self.http.port)
         settings = pool_settings(config, config.work_dir, endpoint, hidden=())
         self.triggers = Triggers(self._host(operations), settings, f"triggers-{config.id}", address)
+        self.top.add(self.triggers.top_part)
         await self.triggers.prepare()
 
     def _begin(self) -> None:

@@ -112,6 +112,26 @@ def test_errors_throttles_and_conflicts_are_told_apart() -> None:
     assert view.transactions == {"local": 3}
 
 
+def test_functions_and_their_triggers_are_summed_over_pools() -> None:
+    def pool(at_s: float, number: int, runs: int, records: int, age_ms: float) -> dict[str, Any]:
+        function = {"name": "f", "invocations": runs, "errors": runs // 10, "throttles": 0, "concurrent": 1}
+        mapping = {"mapping": "m", "function": "f", "table": "orders", "records": records, "retries": 0}
+        mapping |= {"dropped": records // 100, "filtered": 0, "iterator_age_ms": age_ms}
+        functions = [{**function, "duration_ms": runs * 5.0}]
+        return page("triggers", number, at_s, {"functions": functions, "mappings": [mapping]})
+
+    before = sample(pool(10, 1, 0, 0, 1), pool(10, 2, 0, 0, 1))
+    view = build(before, sample(pool(12, 1, 20, 200, 900), pool(12, 2, 40, 0, 50)))
+    [row] = view.functions
+    assert (row.name, row.runs, row.errors, row.running, row.duration_s) == ("f", 30, 3, 2, 0.005)
+    [mapping] = row.mappings
+    assert (mapping.table, mapping.records, mapping.dropped, mapping.age_s) == ("orders", 100, 1, 0.9)
+    shown = "\n".join(drawn(view, 120, 40))
+    assert "iterator age" in shown
+    assert "900 ms" in shown
+    assert "iterator age" not in "\n".join(drawn(crowded(), 120, 60))
+
+
 def test_capacity_of_tables_and_indexes() -> None:
     def entry(index: str, read: float, write: float) -> dict[str, Any]:
         return {

@@ -160,4 +160,6 @@ def test_what_is_deleted_is_forgotten() -> None:
 
 
 def test_the_iterator_age_of_a_mapping_is_that_of_its_oldest_shard() -> None:
-    assert figures(counted())["mappings"] == {"m": {"records": 15, "iterator_age_ms": 250.0}}
+    assert figures(counted())["mappings"] == {
+        "m": {"records": 15, "retries": 0, "dropped": 0, "filtered": 0, "iterator_age_ms": 250.0}
+    }

@@ -11,9 +11,11 @@ from typing import Any
 
 from hashrange.cli.top.model import (
     WITHOUT_DATA,
+    FunctionRow,
     IndexRow,
     KeyRow,
     Load,
+    MappingRow,
     PartitionRow,
     ProcessRow,
     Sample,
@@ -125,6 +127,7 @@ def build(before: Sample | None, after: Sample, sort: str = "requests") -> View:
         tables=list(tables.values()),
         partitions=partitions,
         keys=_keys(pairs),
+        functions=_functions(pairs),
         uptime_s=max((page["process"]["uptime_s"] for page in after.pages.values()), default=0.0),
         left_out=sum(page.get("partitions_left_out", 0) for page in after.pages.values()),
         keys_shown=all(page.get("keys_shown", True) for page in after.pages.values()),
@@ -292,6 +295,41 @@ def _keys(pairs: dict[str, _Pair]) -> list[KeyRow]:
         row.share = row.requests / loads[row.partition] if loads[row.partition] else 0.0
     hot = [row for row in found.values() if row.requests > 0 and row.share >= SHARE_MIN]
     return sorted(hot, key=lambda row: -row.requests)
+
+
+# ---- functions
+
+
+def _functions(pairs: dict[str, _Pair]) -> list[FunctionRow]:
+    """Functions and what runs them, summed over pools; of ages the highest counts. In the order of their names."""
+    found: dict[str, FunctionRow] = {}
+    mappings: dict[str, MappingRow] = {}
+    busy_ms: dict[str, float] = {}
+    for pair in pairs.values():
+        for now, old in pair.rows("functions", lambda row: row["name"]):
+            row = found.setdefault(now["name"], FunctionRow(now["name"]))
+            row.runs += pair.rate(now["invocations"], old.get("invocations", 0))
+            row.errors += pair.rate(now["errors"], old.get("errors", 0))
+            row.throttles += pair.rate(now["throttles"], old.get("throttles", 0))
+            row.running += now["concurrent"]
+            spent_ms = pair.rate(now["duration_ms"], old.get("duration_ms", 0.0))
+            busy_ms[row.name] = busy_ms.get(row.name, 0.0) + spent_ms
+        for now, old in pair.rows("mappings", lambda row: row["mapping"]):
+            if now["mapping"] not in mappings:
+                mappings[now["mapping"]] = MappingRow(now["table"])
+                found.setdefault(now["function"], FunctionRow(now["function"])).mappings.append(
+                    mappings[now["mapping"]]
+                )
+            mapping = mappings[now["mapping"]]
+            for member in ("records", "retries", "dropped"):
+                rate = pair.rate(now[member], old.get(member, 0))
+                setattr(mapping, member, getattr(mapping, member) + rate)
+            if "iterator_age_ms" in now:
+                mapping.age_s = max(mapping.age_s or 0.0, now["iterator_age_ms"] / 1_000)
+    for row in found.values():
+        if row.runs:
+            row.duration_s = busy_ms[row.name] / row.runs / 1_000
+    return sorted(found.values(), key=lambda row: row.name)
 
 
 # ---- processes

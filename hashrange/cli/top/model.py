@@ -131,6 +131,30 @@ class KeyRow:
 
 
 @dataclass(slots=True)
+class MappingRow:
+    """The changes of one table that run a function. `age_s`: how old the last one of the last finished batch was."""
+
+    table: str
+    records: float = 0.0
+    retries: float = 0.0
+    dropped: float = 0.0
+    age_s: float | None = None
+
+
+@dataclass(slots=True)
+class FunctionRow:
+    """One function, over all pools. `duration_s` is the mean of its runs, `running` how many go on."""
+
+    name: str
+    runs: float = 0.0
+    errors: float = 0.0
+    throttles: float = 0.0
+    running: int = 0
+    duration_s: float | None = None
+    mappings: list[MappingRow] = field(default_factory=list)
+
+
+@dataclass(slots=True)
 class View:
     """Everything on one screen. `interval_s` is the time that rates are over, 0 when there is nothing to compare."""
 
@@ -143,6 +167,7 @@ class View:
     partitions: list[PartitionRow]
     keys: list[KeyRow]
     uptime_s: float
+    functions: list[FunctionRow] = field(default_factory=list)
     left_out: int = 0
     keys_shown: bool = True
     note: str = ""

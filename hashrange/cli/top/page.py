@@ -1,8 +1,8 @@
 """What one process tells `hashrange top`: a JSON document of totals, from which whoever asks twice makes rates.
 
     {"format": 1, "at_s": monotonic seconds,
-     "process": {"role": "embedded" | "node" | "router", "id", "az", "version", "state", "uptime_s", "cpu_seconds",
-                 "memory_bytes", "disk_free_bytes"?, "disk_total_bytes"?, "connections"?, "in_flight"?},
+     "process": {"role": "embedded" | "node" | "router" | "triggers", "id", "az", "version", "state", "uptime_s",
+                 "cpu_seconds", "memory_bytes", "disk_free_bytes"?, "disk_total_bytes"?, "connections"?, "in_flight"?},
      "latency_bounds": [upper bounds of the latency buckets, in seconds],
      "operations": [{"operation", "table", "latency": [counts by bucket], "errors": {type: count}}],
      "capacity": [{"table", "index", "read_units", "write_units", "read_provisioned", "write_provisioned"}],
@@ -11,12 +11,14 @@
      "tables": [{"name", "status", "billing", "indexes": [names of global indexes]}],
      "partitions": [{"id", "table", "index", "hash_range": [lo, hi], "leads", "reads", "writes", "read_bytes",
                      "write_bytes", "items", "size_bytes", "hot_keys": [{"key", "whole", "share"}]}],
+     "functions": [{"name", "invocations", "errors", "throttles", "concurrent", "duration_ms"}],
+     "mappings": [{"mapping", "function", "table", "records", "retries", "dropped", "filtered", "iterator_age_ms"?}],
      "partitions_left_out": number, "keys_shown": whether hot keys are told, "sync_bounds"?, "syncs"?: [counts by bucket
      of the log's syncs]}
 
-A router has no partitions, a node no operations, and the embedded server both. `reads` and `writes` are exact, bytes
-are estimated from a sample; `share` is the least share of a partition's requests that a partition key had in the last
-seconds, and `whole` says that they were all for the one item named.
+A router has no partitions, a node no operations, and the embedded server both; functions have those that run them.
+`reads` and `writes` are exact, bytes are estimated from a sample; `share` is the least share of a partition's requests
+that a partition key had in the last seconds, and `whole` says that they were all for the one item named.
 """
 
 from __future__ import annotations

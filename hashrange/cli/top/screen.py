@@ -1,8 +1,8 @@
 """The screen of `hashrange top`: a view as lines of a terminal, fitted to its width and height.
 
 From the top: what is looked at and its totals; processes by zone; tables with the capacity of their indexes;
-partitions; hot keys. Sections share the height by what they have to show; columns that find no room are left out, the
-least important first.
+functions, where there are any; partitions; hot keys. Sections share the height by what they have to show; columns that
+find no room are left out, the least important first.
 """
 
 from __future__ import annotations
@@ -51,6 +51,8 @@ class Screen:
             sections.partitions(view),
             sections.hot_keys(view),
         ]
+        if view.functions:
+            parts.insert(2, sections.functions(view))
         foot = _foot(view, self.sort, self.keys_help)
         room = height - len(head) - len(foot)
         rows = _share([len(part.rows) or 1 for part in parts], room - 2 * len(parts))

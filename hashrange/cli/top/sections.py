@@ -26,6 +26,8 @@ STATE_STYLES = {
 }
 SLOW_S = 0.1
 VERY_SLOW_S = 1.0
+AGE_OF_LATENCY = 50.0
+"""Changes may be so much older than requests take: yellow from 5 s, red from 50 s."""
 BAR_CELLS = 8
 TABLE_CELLS = 16
 
@@ -260,6 +262,50 @@ def _units(consumed: float, provisioned: float) -> Text:
 def _alarm(rate: float, style: str) -> Text:
     shown = figures.rate(max(0.0, rate))
     return Text(shown, "dim" if shown == figures.NOTHING else style)
+
+
+def functions(view: View) -> Section:
+    """Functions, each with the tables whose changes run it below it."""
+    section = Section(
+        [
+            Column("function", right=False, least=12),
+            Column("runs/s"),
+            Column("mean", rank=1, least=6),
+            Column("running", rank=3),
+            Column("errors/s"),
+            Column("throttled/s", rank=4),
+            Column("records/s"),
+            Column("retries/s", rank=2),
+            Column("dropped/s", rank=2),
+            Column("iterator age"),
+        ],
+        more="more rows",
+    )
+    for row in view.functions:
+        section.rows.append(
+            [
+                Text(row.name, "bold"),
+                figures.rate(row.runs),
+                figures.seconds(row.duration_s),
+                str(row.running) if row.running else figures.NOTHING,
+                _alarm(row.errors, "bold red"),
+                _alarm(row.throttles, "bold red"),
+                *("", "", "", ""),
+            ]
+        )
+        for mapping in row.mappings:
+            age = Text(figures.seconds(mapping.age_s), latency_style((mapping.age_s or 0.0) / AGE_OF_LATENCY))
+            section.rows.append(
+                [
+                    f"  {mapping.table}",
+                    *("", "", "", "", ""),
+                    figures.rate(mapping.records),
+                    _alarm(mapping.retries, "yellow"),
+                    _alarm(mapping.dropped, "bold red"),
+                    age,
+                ]
+            )
+    return section
 
 
 def partitions(view: View) -> Section:
