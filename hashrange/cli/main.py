@@ -283,7 +283,7 @@ def top(
 
     - share of partition: how much of one partition's load is for one partition key. A split cannot part such a load.
 
-    - iterator age: how old the last change was that a function has been run with. It grows when a trigger cannot keep up.
+    - iterator age: how old the last change was that a function has been run with. It grows with what is not done yet.
 
     - sync p99: how long the log's disk took. It bounds the latency of writes.
 
