@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import http.client
 import json
 import time
 from base64 import b64decode, b64encode
 from collections.abc import Iterator
 from typing import Any
+from urllib.parse import urlsplit
 
 import boto3
 import pytest
@@ -223,3 +225,35 @@ def test_signatures_are_for_this_service() -> None:
         assert signed.list_functions(MaxItems=3)["Functions"]
         refused = error(client("wrong").get_function, FunctionName=ARN + "mine")
         assert refused[0] == "InvalidSignatureException"
+
+
+def test_paths_and_methods_that_are_none(server: LambdaServer) -> None:
+    connection = http.client.HTTPConnection(urlsplit(server.running.endpoint).netloc, timeout=30)
+    for method, path, status, kind in (
+        ("PATCH", "/2015-03-31/functions", 404, "UnknownOperationException"),
+        ("GET", "/2015-03-31/nothing", 404, "UnknownOperationException"),
+        ("GET", "/2015-03-31/functions", 403, "MissingAuthenticationTokenException"),
+        ("GET", "/1999-01-01/functions", 404, None),
+        ("GET", "/health/live", 200, None),
+    ):
+        connection.request(method, path)
+        answer = connection.getresponse()
+        answer.read()
+        assert (answer.status, answer.headers["x-amzn-ErrorType"]) == (status, kind), path
+    connection.close()
+
+
+def test_calls_are_counted_with_the_others(server: LambdaServer, name: str) -> None:
+    def count(operation: str) -> float:
+        metrics = server.running.metrics().items()
+        return sum(value for key, value in metrics if f'"{operation}"' in key and "_count" in key)
+
+    def failures() -> float:
+        metrics = server.running.metrics().items()
+        return sum(value for key, value in metrics if '"Invoke"' in key and "ResourceNotFound" in key)
+
+    answered, failed = count("Invoke"), failures()
+    server.client.invoke(FunctionName=name)
+    error(server.client.invoke, FunctionName="none")
+    assert count("Invoke") == answered + 1
+    assert failures() == failed + 1
