@@ -289,3 +289,23 @@ def test_lists_by_function_and_by_stream(server: LambdaServer, aws: Any, name: s
     assert [one["EventSourceArn"] for one in by_stream] == [streams[0]]
     both = aws.list_event_source_mappings(EventSourceArn=streams[0], FunctionName=f"{name}:1")
     assert both["EventSourceMappings"] == []
+
+
+def test_a_server_that_speaks_for_a_region_of_its_own() -> None:
+    with lambda_server(region="local") as server:
+        aws = server.client
+        arn = aws.create_function(**function("hello"))["FunctionArn"]
+        assert arn == "arn:aws:lambda:local:000000000000:function:hello"
+        assert aws.invoke(FunctionName=arn)["StatusCode"] == 200
+        made = aws.create_event_source_mapping(
+            EventSourceArn=server.stream("orders"),
+            FunctionName=arn,
+            StartingPosition="LATEST",
+            DestinationConfig={"OnFailure": {"Destination": arn}},
+        )
+        assert made["FunctionArn"] == arn
+        for tagged in (arn, made["EventSourceMappingArn"]):
+            aws.tag_resource(Resource=tagged, Tags={"a": "1"})
+            assert aws.list_tags(Resource=tagged)["Tags"] == {"a": "1"}
+        other = "arn:aws:lambda:us-east-1:000000000000:function:hello"
+        assert error(aws.invoke, FunctionName=other)[0] == NOT_FOUND

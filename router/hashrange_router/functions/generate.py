@@ -25,9 +25,13 @@ UNSERVED = (
     "ResourcePolicy",
 )
 
+REGION = r"(eusc-)?[a-z]{2}((-gov)|(-iso([a-z]?)))?-[a-z]+-\d{1}"
+"""How patterns spell a region: a server may be set to speak for another one, "local" for example."""
+ANY_REGION = r"[a-z][a-z0-9-]*"
+
 DESTINATION = (
     r"$|kafka://([^.]([a-zA-Z0-9\-_.]{0,248}))|https?://[^\s]+"
-    r"|arn:(aws[a-zA-Z0-9-]*):([a-zA-Z0-9\-])+:((eusc-)?[a-z]{2}((-gov)|(-iso([a-z]?)))?-[a-z]+-\d{1})?:(\d{12})?:(.*)"
+    rf"|arn:(aws[a-zA-Z0-9-]*):([a-zA-Z0-9\-])+:({ANY_REGION})?:(\d{{12}})?:(.*)"
 )
 
 CORRECTIONS: dict[str, dict[str, Any]] = {
@@ -54,6 +58,9 @@ def build() -> dict[str, Any]:
         if not any(part in name for part in UNSERVED)
     }
     shapes = {**described["shapes"], **CORRECTIONS}
+    for shape in shapes.values():
+        if "pattern" in shape:
+            shape["pattern"] = shape["pattern"].replace(REGION, ANY_REGION)
     reached: set[str] = set()
     waiting = list(operations.values())
     while waiting:
