@@ -162,7 +162,7 @@ def test_everything_leaves_in_order(
                 world.end(index, Success())
         else:
             world.now_s += rng.choice([0.01, 0.3, 5.0])
-        if step == 40 and rng.random() < 0.5:
+        if step < 20 and rng.random() < 0.05:
             world.queue.change(replace(wanted, lanes=1 if wanted.tumbling_ms else rng.randint(1, 4)))
             world.queue.settle()
     assert world.queue.finished, "it does not come to an end"
