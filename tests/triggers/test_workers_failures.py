@@ -124,7 +124,7 @@ def test_functions_that_cannot_be_loaded(
     tmp_path: Path, source: str, handler: str, kind: str, words: str
 ) -> None:
     with laboratory(tmp_path, init_timeout_s=1.0 if "sleep" in source else 20.0) as lab:
-        function = lab.function("python3.11", handler, {"app.py": source})
+        function = lab.function("python3.11", handler, {"app.py": source}, timeout_s=2)
         result = lab.invoke(function)
         document = json.loads(result.payload)
         assert result.error == "Unhandled"

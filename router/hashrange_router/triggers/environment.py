@@ -18,6 +18,8 @@ from hashrange_router.triggers.settings import PoolSettings
 
 NODE_BOOTSTRAP = Path(__file__).resolve().parent / "bootstrap" / "node.mjs"
 
+_NOT_HERE = ("AWS_LAMBDA_MAX_CONCURRENCY", "_LAMBDA_TELEMETRY_LOG_FD")
+"""Names that runtimes take for an order, to run several invocations at once or to write the log elsewhere."""
 _NODE_HEAP_SHARE = 0.9
 _NODE_HEAP_MB_MIN = 64
 
@@ -59,7 +61,7 @@ def variables(
         "PATH": os.environ.get("PATH", "/usr/local/bin:/usr/bin:/bin"),
         "LANG": "en_US.UTF-8",
         "TZ": ":UTC",
-        "LD_LIBRARY_PATH": f"{root}:{root}/lib",
+        "LD_LIBRARY_PATH": _joined(root, f"{root}/lib", os.environ.get("LD_LIBRARY_PATH")),
         **function.environment,
     }
     reserved = {
@@ -87,6 +89,8 @@ def variables(
     if not function.runtime.startswith("provided"):
         reserved["AWS_EXECUTION_ENV"] = f"AWS_Lambda_{function.runtime}"
     environment |= reserved
+    for name in _NOT_HERE:
+        environment.pop(name, None)
     if function.runtime.startswith("python"):
         environment["PYTHONPATH"] = _joined(root, environment.get("PYTHONPATH"), *_ric_outside())
     elif function.runtime.startswith("nodejs"):

@@ -20,7 +20,7 @@ from hashrange_router.triggers.worker import RETURN_S, Worker
 
 _FREE_FAILURES = 2
 _BACKOFF_FIRST_S = 0.25
-_BACKOFF_MAX_S = 30.0
+_BACKOFF_MAX_S = 5.0
 
 
 def backoff_s(failures: int) -> float:
@@ -190,7 +190,7 @@ class Fleet:
             self._starts.add(task)
             task.add_done_callback(self._starts.discard)
 
-    def stop(self) -> None:
+    async def stop(self) -> None:
         """Nothing more is started, and nobody is to wait any more."""
         if self._alarm is not None:
             self._alarm.cancel()
@@ -201,6 +201,7 @@ class Fleet:
         )
         while self._waiters:
             self._fail_first(error)
+        await asyncio.gather(*self._starts, return_exceptions=True)
 
     def _alarmed(self) -> None:
         self._alarm = None

@@ -14,6 +14,8 @@ import io
 import os
 import shutil
 import stat
+import subprocess
+import sys
 import zipfile
 from pathlib import Path, PurePosixPath
 
@@ -24,6 +26,7 @@ UNPACKED_BYTES_MAX = 250 * 1024 * 1024
 """All files of a package, unpacked."""
 _FILES_MAX = 100_000
 _PIECE = 1024 * 1024
+_COMPILE_FROM_BYTES = 200_000
 
 
 def _bad(message: str) -> ApiError:
@@ -112,6 +115,7 @@ class Packages:
         self._cache_bytes = cache_bytes
         self._uses: dict[str, int] = {}
         self._unpacking: dict[str, asyncio.Task[None]] = {}
+        self._compilers: set[subprocess.Popen[bytes]] = set()
 
     def prepare(self) -> None:
         """Make the directory; drop what was being unpacked when the pool was killed."""
@@ -157,11 +161,33 @@ class Packages:
             part.rename(root)
 
         await asyncio.to_thread(work)
+        self._compile(root)
         for path in self._surplus(await asyncio.to_thread(self._sizes)):
             # Renamed on the event loop, where uses are counted: nobody takes it into use between the two.
             gone = path.with_name(path.name + ".part")
             path.rename(gone)
             await asyncio.to_thread(shutil.rmtree, gone, True)
+
+    async def close(self) -> None:
+        """End what is still compiling."""
+        for compiler in self._compilers:
+            compiler.kill()
+            await asyncio.to_thread(compiler.wait)
+        self._compilers.clear()
+
+    def _compile(self, root: Path) -> None:
+        """Compile the Python modules of a large package, beside its first start: workers cannot write there, so that
+        each of them would compile all that it imports."""
+        self._compilers = {compiler for compiler in self._compilers if compiler.poll() is None}
+        if sum(path.stat().st_size for path in root.rglob("*.py")) >= _COMPILE_FROM_BYTES:
+            self._compilers.add(
+                subprocess.Popen(
+                    [sys.executable, "-m", "compileall", "-q", str(root)],
+                    stdin=subprocess.DEVNULL,
+                    stdout=subprocess.DEVNULL,
+                    stderr=subprocess.DEVNULL,
+                )
+            )
 
     def _sizes(self) -> list[tuple[float, int, Path]]:
         """When each package was last taken into use, its bytes, and where it is."""

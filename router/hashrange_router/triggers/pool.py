@@ -81,12 +81,13 @@ class Pool:
         self._running = False
         if self._timer is not None:
             self._timer.cancel()
-        for fleet in self._fleets.values():
-            fleet.stop()
+        for fleet in list(self._fleets.values()):
+            await fleet.stop()
         workers = list(self._owner_of)
         await self.guard.stop()
         for worker in workers:
             await worker.closed()
+        await self._packages.close()
         self.logs.close()
 
     async def invoke(self, invocation: Invocation) -> InvocationResult:
@@ -186,7 +187,10 @@ class Pool:
         """See fleet.FleetOwner."""
         if not self._running or sum(other.starting for other in self._fleets.values()) >= self._starting_max:
             return False
-        if sum(len(other.workers) + other.starting for other in self._fleets.values()) < self.settings.workers:
+        if (
+            sum(len(other.workers) + other.starting for other in self._fleets.values())
+            < self.settings.workers
+        ):
             return True
         idle = [worker for other in self._fleets.values() for worker in other.idle]
         if not idle:

@@ -42,7 +42,7 @@ class PoolSettings:
     """A worker that had nothing to do for so long is stopped."""
 
     init_timeout_s: float = 10.0
-    """From the start of a worker until it asks for its first event."""
+    """From the start of a worker until it asks for its first event; a function with a longer timeout has that."""
 
     cpu_quota: bool = False
     """Cap the CPU of a worker in proportion to its memory (one CPU at 1,769 MB) even when the machine is idle.

@@ -131,8 +131,12 @@ class Worker:
             argv, variables, task_root, self.function.memory_mb, self.function.ephemeral_mb, self._uid()
         )
         self._started_at = self._clock.monotonic()
-        self._timer = loop.call_later(self._settings.init_timeout_s, self._too_late)
+        self._timer = loop.call_later(self._start_limit_s(), self._too_late)
         self._guard.spawn(self.number, launch, log_fd, self._exited)
+
+    def _start_limit_s(self) -> float:
+        """The service begins a start that took too long again, within the time of the invocation."""
+        return max(self._settings.init_timeout_s, self.function.timeout_s)
 
     def _uid(self) -> int | None:
         if not self._settings.own_user or os.geteuid() != 0:
@@ -300,8 +304,7 @@ class Worker:
         """The document of the error, and the status and error type of the report."""
         assert self.exit is not None
         if self._late:
-            starting = self.never_ready
-            limit_s = self._settings.init_timeout_s if starting else self.function.timeout_s
+            limit_s = self._start_limit_s() if self.never_ready else self.function.timeout_s
             text = reports.timed_out(self._clock.wall_ms(), request_id, limit_s)
             self._capture.platform(text)
             return orjson.dumps({"errorMessage": text}), "timeout", ""
