@@ -19,15 +19,18 @@ STREAM = "arn:aws:dynamodb:us-east-1:000000000000:table/orders/stream/2026-01-01
 
 
 class FakePools(PagesOfPools):
-    """Pools that answer from a dictionary; those in `silent` do not until the wait is over."""
+    """Pools that answer from a dictionary: those in `silent` not before the wait is over, those in `late` later."""
 
-    def __init__(self, logs: dict[str, list[int]], silent: tuple[str, ...] = ()) -> None:
+    def __init__(
+        self, logs: dict[str, list[int]], silent: tuple[str, ...] = (), late: tuple[str, ...] = ()
+    ) -> None:
         async def alive() -> list[tuple[str, str]]:
             return [(name, name) for name in logs]
 
         super().__init__(alive, ANY, "us-east-1")
         self.entries = logs
         self.silent = silent
+        self.late = late
 
     async def _ask(self, address: str, target: str, timeout_s: float) -> dict[str, Any]:
         if target == "/hashrange/functions":
@@ -38,6 +41,8 @@ class FakePools(PagesOfPools):
         begin = len(self.entries[address]) if after == "latest" else int(after or 0)
         if address in self.silent and "wait_s=0.000" not in target:
             await asyncio.Event().wait()
+        for _ in range(20 if address in self.late else 0):
+            await asyncio.sleep(0)
         found = [{"time_ms": time, "stream": address, "text": str(time)} for time in self.entries[address]]
         return {"entries": found[begin:], "next": str(len(found))}
 
@@ -66,6 +71,14 @@ def test_a_pool_with_nothing_to_tell_holds_nobody_up() -> None:
         assert times(page) == [1]
         pools.silent = ()
         assert times(await pools.logs("f", page["next"], 20)) == [2]
+
+    asyncio.run(run())
+
+
+def test_without_a_wait_every_pool_is_heard() -> None:
+    async def run() -> None:
+        pools = FakePools({"a": [1], "b": [2]}, late=("a",))
+        assert times(await pools.logs("f", "", 0)) == [1, 2]
 
     asyncio.run(run())
 
