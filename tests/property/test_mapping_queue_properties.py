@@ -8,13 +8,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 
-from hypothesis import given, settings
-from hypothesis import strategies as st
-
 from hashrange_router.triggers.mapping.answers import Failure, Partial, Success
 from hashrange_router.triggers.mapping.lane import Answer, Lane, Unit
 from hashrange_router.triggers.mapping.queue import Checkpoint, ShardQueue
 from hashrange_router.triggers.mapping.settings import Entry, Moment, Settings
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 ANSWER = Answer("request", "$LATEST", "Unhandled")
 STEPS_MAX = 5_000
@@ -66,7 +65,7 @@ class World:
         if unit.verdict is not None:
             return
         held = {number for other in self.out.values() if other is not unit for number in _numbers(other)}
-        keys = dict((entry.sequence, key) for key, entry in self.records)
+        keys = {entry.sequence: key for key, entry in self.records}
         for number in numbers:
             for earlier, key in keys.items():
                 if key == keys[number] and earlier < number:
