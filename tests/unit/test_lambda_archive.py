@@ -120,6 +120,13 @@ def test_damaged_content() -> None:
     assert "Could not unzip" in str(refusal(bytes(package)).message)
 
 
+def test_damaged_compression() -> None:
+    package = bytearray(zipped(("app.py", b"some text" * 100)))
+    start = package.index(b"app.py") + len(b"app.py")
+    package[start : start + 4] = b"\xff" * 4
+    assert "Could not unzip" in str(refusal(bytes(package)).message)
+
+
 def test_a_bomb_that_says_what_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(archive, "UNZIPPED_MAX", 100_000)
     assert "Unzipped size" in str(refusal(zipped(("a", b"\0" * 60_000), ("b", b"\0" * 60_000))).message)
