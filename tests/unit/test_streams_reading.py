@@ -187,6 +187,18 @@ def test_a_shard_is_not_ended_before_its_end_is_applied() -> None:
     assert (len(page.records), page.ended) == (1, True)
 
 
+def test_a_shard_is_not_there_before_its_beginning_is_applied() -> None:
+    bench = filled(1)
+    bench.log.held = []
+    bench.replica.stream.roll_over()
+    first, second = (row.shard for row in bench.replica.stream.rows.values())
+    assert bench.do(ReadRecords(1, 1, 0, second.id, 0, 1, 1)).type_name == "ResourceNotFoundException"
+    bench.log.release()
+    bench.scheduler.run(10)
+    assert bench.page(second).records == []
+    assert bench.page(first).ended
+
+
 # ---- positions
 
 

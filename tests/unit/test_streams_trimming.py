@@ -93,6 +93,25 @@ def test_only_what_is_trimmed_is_walked(bench: StreamBench, monkeypatch: pytest.
     assert len(walked) <= 4
 
 
+def test_nothing_is_looked_at_before_it_is_due(bench: StreamBench, monkeypatch: pytest.MonkeyPatch) -> None:
+    bench.write("a")
+    bench.wait(1.0)
+    scans: list[bytes] = []
+    scan = bench.engine.scan
+
+    def noting(lo: bytes, hi: bytes, reverse: bool = False) -> Any:
+        scans.append(lo)
+        return scan(lo, hi, reverse)
+
+    monkeypatch.setattr(bench.engine, "scan", noting)
+    for _ in range(20):
+        bench.wait(1.0)
+    assert scans == []
+    bench.clock.advance(DAY_S - 20)
+    bench.wait(1.0)
+    assert scans
+
+
 def test_an_empty_closed_shard_goes_when_it_is_old(bench: StreamBench) -> None:
     bench.write("a")
     bench.redefine(None)

@@ -48,6 +48,7 @@ class StreamKeeper:
         "readers",
         "replica",
         "rows",
+        "trim_due_ms",
         "wanted",
     )
 
@@ -58,6 +59,8 @@ class StreamKeeper:
         self.wanted: StreamSettings | None = None
         self.generation = 0
         self.readers: list[Any] = []
+        self.trim_due_ms = 0
+        """Before this wall time nothing is old enough to be trimmed."""
         self._wall_ms = wall_ms
         self._later = later
         self._waiting: list[Callable[[], None]] = []
@@ -71,7 +74,7 @@ class StreamKeeper:
         replica = self.replica
         self.rows = {}
         self._waiting = []
-        self._changed_index = 0
+        self._changed_index = self.trim_due_ms = 0
         replica.recording = None
         if serving:
             self._load()

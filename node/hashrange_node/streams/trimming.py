@@ -1,8 +1,9 @@
 """Letting go of records that are older than they are kept, and of shards that have none left.
 
 The leader walks what it trims and nothing else: records lie in the order of their numbers, which is that of time but
-for a little. A slice of them goes in one replicated entry, which deletes a range and says in the shard how far it is
-trimmed. A closed shard goes once it is empty and has been closed for as long.
+for a little, and no partition is looked at again before its oldest record is due. A slice of them goes in one
+replicated entry, which deletes a range and says in the shard how far it is trimmed. A closed shard goes once it is
+empty and has been closed for as long.
 """
 
 from __future__ import annotations
@@ -32,29 +33,34 @@ class Trimmer:
     def step(self, keeper: StreamKeeper, wall_ms: int, retention_ms: int) -> bool:
         """One slice of one partition; False when nothing more is due."""
         group = keeper.replica.group
-        if keeper in self._under_way:
-            return False
-        if group.driver.stalled is not None:
+        if wall_ms < keeper.trim_due_ms or keeper in self._under_way or group.driver.stalled is not None:
             return False
         horizon = wall_ms - retention_ms
+        due_ms = wall_ms + retention_ms
         for row in list(keeper.rows.values()):
             shard = keeper.shown(row)
             if shard is None:
                 return False
-            count, last, more = self._old(keeper, row, horizon << LOGICAL_BITS)
+            count, last, oldest = self._old(keeper, row, horizon << LOGICAL_BITS)
             if count:
                 self._begin(keeper)
                 keeper.trim(row, last, self._end(keeper, count))
                 return True
-            if more or shard.closed_ms is None or shard.closed_ms > horizon:
-                return False
-            self._begin(keeper)
-            keeper.forget(row, self._end(keeper, 0))
-            return True
+            if oldest is not None:
+                due_ms = (oldest >> LOGICAL_BITS) + retention_ms
+                break
+            if shard.closed_ms is not None:
+                if shard.closed_ms <= horizon:
+                    self._begin(keeper)
+                    keeper.forget(row, self._end(keeper, 0))
+                    return True
+                due_ms = shard.closed_ms + retention_ms
+                break
+        keeper.trim_due_ms = due_ms
         return False
 
-    def _old(self, keeper: StreamKeeper, row: ShardRow, horizon: int) -> tuple[int, int, bool]:
-        """Records of a shard that are due, of one slice: their count, the last one, whether there are others."""
+    def _old(self, keeper: StreamKeeper, row: ShardRow, horizon: int) -> tuple[int, int, int | None]:
+        """Records of a shard that are due, of one slice: count and last one; the stamp of the first that is not."""
         replica, shard = keeper.replica, row.shard
         prefix = records_prefix(replica.place.store, shard.lo)
         first = max(shard.start, shard.trimmed) + 1
@@ -63,11 +69,12 @@ class Trimmer:
             prefix + sequence_bytes(first), prefix + sequence_bytes(last_of(shard) + 1)
         )
         for key, value in islice(scan, SLICE):
-            if stamp_of(value) > horizon:
-                return count, last, True
+            stamp = stamp_of(value)
+            if stamp > horizon:
+                return count, last, stamp
             count += 1
             last = sequence_in(key)
-        return count, last, False
+        return count, last, None
 
     def _begin(self, keeper: StreamKeeper) -> None:
         self._under_way.add(keeper)
