@@ -140,7 +140,8 @@ class FakeStream:
         self._changed = asyncio.Event()
 
     async def stream(self, stream_arn: str) -> Stream:
-        assert stream_arn == STREAM_ARN
+        if stream_arn != STREAM_ARN:
+            raise resource_not_found(f"Requested resource not found: Stream: {stream_arn} not found")
         return Stream(
             STREAM_ARN,
             "label",

@@ -7,7 +7,7 @@ from typing import Any
 
 from hashrange_router.triggers.mapping.leases import LEASE_S
 
-from tests.triggers.mapping_support import World, failed, numbers_of, simulate
+from tests.triggers.mapping_support import STREAM_ARN, World, failed, numbers_of, simulate
 
 SHARD = "shardId-a"
 
@@ -316,3 +316,12 @@ def test_a_stream_that_was_disabled_is_processed_to_its_end() -> None:
 
 async def _done(world: World) -> bool:
     return bool((await world.rows())[SHARD]["done"]["BOOL"])
+
+
+def test_a_stream_that_is_gone_is_told() -> None:
+    async def play(world: World) -> None:
+        await world.pool("one")
+        await world.map(EventSourceArn=STREAM_ARN + "1")
+        await world.until(lambda: world.status_is(1, "PROBLEM: Stream not found"))
+
+    simulate(play)

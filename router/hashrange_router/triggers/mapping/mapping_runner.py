@@ -23,7 +23,7 @@ from hashrange_router.streams.reader import Shard, Stream
 from hashrange_router.triggers.contracts import MAPPING
 from hashrange_router.triggers.mapping.leases import LEASE_S, Watch
 from hashrange_router.triggers.mapping.lineage import LeaseRow, Plan, begins_at, plan
-from hashrange_router.triggers.mapping.services import MappingView, Services
+from hashrange_router.triggers.mapping.services import GONE, MappingView, Services
 from hashrange_router.triggers.mapping.shard_runner import End, ShardRunner
 
 TURN_S = 1.0
@@ -138,7 +138,14 @@ class MappingRunner:
         now_s = self._services.clock.monotonic()
         if now_s >= self._look_at:
             self._look_at = now_s + LOOK_S
-            await self._scan()
+            try:
+                await self._scan()
+            except ApiError as error:
+                if error.type_name != "ResourceNotFoundException":
+                    raise
+                # What is running may still read to its end; a stream that is gone does not come back.
+                self.ready, self.held = len(self._running), {}
+                self._view.result = GONE
         await self._report()
         return False
 
@@ -148,6 +155,9 @@ class MappingRunner:
         self.ready, self.held = 0, {}
         if self._control is None:
             await leases.remove(self._uuid)
+            counted = services.metrics
+            for counts in (counted.records, counted.retries, counted.dropped, counted.filtered):
+                counts.pop((self._uuid, ""), None)
             return True
         rows = await leases.rows(self._uuid)
         now_s = services.clock.monotonic()

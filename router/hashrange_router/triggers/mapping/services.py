@@ -24,6 +24,7 @@ from hashrange_router.triggers.mapping.settings import Moment, Settings
 
 FINE = "OK"
 FAILED = "PROBLEM: Function call failed"
+GONE = "PROBLEM: Stream not found"
 TRIMMED = "PROBLEM: Records were trimmed before they were processed"
 
 

@@ -145,6 +145,8 @@ class ShardRunner:
             except ApiError as error:
                 if await self._unreadable(error):
                     continue
+                if pause_s == AGAIN_FIRST_S:
+                    self._log.info("records could not be read", reason=str(error))
                 await asyncio.sleep(pause_s)
                 pause_s = min(pause_s * 2, AGAIN_MAX_S)
                 continue
@@ -196,7 +198,6 @@ class ShardRunner:
             self._trimmed("a shard was trimmed away before it was read to its end", after)
             self._accept(Page([], after, True), 0)
             return True
-        self._log.info("records could not be read", reason=str(error))
         return False
 
     async def _gone(self) -> bool:
