@@ -116,7 +116,7 @@ def test_a_process_that_ends(lab: Lab, statement: str, ending: str) -> None:
             "import time; print('hm'); time.sleep(60)\n",
             "app.handler",
             "",
-            "Task timed out after 1.00 seconds",
+            "Task timed out after 2.00 seconds",
         ),
     ],
 )

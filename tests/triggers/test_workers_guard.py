@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 from hashrange_router.triggers.limits import cgroup_v1, cgroup_v2
-from hashrange_router.triggers.limits.group import PREFIX, is_stale, process_tag
+from hashrange_router.triggers.limits.group import PREFIX, is_stale, process_tag, started_at
 
 from hashrange.errors import ApiError
 from tests.triggers.workers_support import Lab, laboratory, until
@@ -67,7 +67,15 @@ def other_pool(work_dir: Path) -> Iterator[tuple[OtherPool, socket.socket]]:
             pool.output.close()
             for connection in pool.connections:
                 connection.close()
-            until(lambda: not Path(f"/proc/{pool.guard}").exists(), "the guard has ended")
+            until(lambda: started_at(pool.guard) == 0 or is_zombie(pool.guard), "the guard has ended")
+
+
+def is_zombie(pid: int) -> bool:
+    """Whether it has ended, and nobody has asked how."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
+    except OSError:
+        return True
 
 
 def groups() -> set[Path]:
@@ -106,6 +114,15 @@ def test_without_its_guard_no_worker_lives(tmp_path: Path) -> None:
         pool.process.kill()
     stale = tmp_path / "workers" / process_tag(pool.guard)
     assert not stale.exists(), "the new guard has removed it"
+
+
+def test_a_frozen_pool_whose_guard_dies(tmp_path: Path) -> None:
+    """Nobody is left to kill the workers but the kernel."""
+    with other_pool(tmp_path) as (pool, _):
+        os.kill(pool.process.pid, signal.SIGSTOP)
+        os.kill(pool.guard, signal.SIGKILL)
+        assert pool.workers_are_dead()
+        os.kill(pool.process.pid, signal.SIGKILL)
 
 
 def test_what_a_killed_guard_left_is_removed_at_the_next_start(tmp_path: Path) -> None:

@@ -81,7 +81,7 @@ def test_logging_has_request_ids(lab: Lab) -> None:
 @pytest.mark.skipif(shutil.which("node") is None, reason="needs node")
 def test_what_node_writes(lab: Lab) -> None:
     source = """exports.handler = async () => {
-        console.log("a %d", 1, { b: 2 }); console.error("two\nlines"); process.stdout.write("raw\n"); };"""
+        console.log("a %d", 1, { b: 2 }); console.error("two\\nlines"); process.stdout.write("raw\\n"); };"""
     function = lab.node(source)
     invocation = lab.invocation(function)
     lab.run(lab.pool.invoke(invocation))
