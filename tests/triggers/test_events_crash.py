@@ -94,7 +94,8 @@ def test_nothing_is_lost_whenever_a_pool_dies(payload: bytes, works: bool) -> No
     on_loop(test)
 
 
-def test_a_claim_is_taken_over_only_when_its_counter_stands_still() -> None:
+@pytest.mark.parametrize("notices", [True, False])
+def test_a_claim_is_taken_over_only_when_its_counter_stands_still(notices: bool) -> None:
     async def test(local: LocalNode) -> None:
         world, clock = World(), ManualClock()
         gate = asyncio.Event()
@@ -118,9 +119,13 @@ def test_a_claim_is_taken_over_only_when_its_counter_stands_still() -> None:
             await other.look()
         assert world.runs == ["r1"], "it has stalled"
         assert other.runner.statistics()["taken_over"] == 1
+        if notices:
+            await slow.runner.renew()
+            await slow.settle()
         gate.set()
         await slow.settle()
-        assert world.runs == ["r1", "r1"] and await rows(local) == []
+        assert world.runs == ["r1"] * (1 if notices else 2)
+        assert await rows(local) == []
 
     on_loop(test)
 

@@ -153,6 +153,9 @@ class Registry:
             await self.beat()
         except ApiError as error:
             self._log.warning("the list of pools could not be reached", reason=str(error))
+        except Exception as error:
+            # Who stops beating is dead to the others: whatever this was, the next beat may go right.
+            self._log.error("a beat has failed", exc_info=error)
 
     async def _run(self) -> None:
         while True:

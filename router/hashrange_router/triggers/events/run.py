@@ -57,6 +57,8 @@ class EventRun:
         self._clock = clock
         self._delay_scale = delay_scale
         self._due_later = due_later
+        self.invoking: set[str] = set()
+        """The claims whose functions are being run."""
         self.counts = dict.fromkeys(COUNTS, 0)
         self._log = get_logger("triggers")
 
@@ -105,6 +107,7 @@ class EventRun:
         invocation = Invocation(
             function, payload, event.id, event.arn, source="async", client_context=event.context
         )
+        self.invoking.add(owner)
         try:
             result = await self._invoker.invoke(invocation)
         except ApiError as error:
@@ -113,6 +116,8 @@ class EventRun:
             ended = Ended(outcomes.EXHAUSTED, function.version, error=error)
             await self._conclude(replace(event, invokes=event.invokes + 1), owner, config, ended, payload)
             return
+        finally:
+            self.invoking.discard(owner)
         event = replace(event, invokes=event.invokes + 1, waits=0)
         if result.error is None:
             await self._conclude(

@@ -311,9 +311,10 @@ class EventRunner:
         except ApiError as error:
             self._log.warning("the claim of an event could not be renewed", reason=str(error))
             return
-        if not mine and run.task is not None and not run.task.done():
-            # Somebody has taken this process for dead, or the event has just been settled.
-            self._log.info("an event is somebody else's by now", request_id=run.event.id)
+        if not mine and run.owner in self._run.invoking and run.task is not None:
+            # Somebody has taken this process for dead: what the function would still do here, it does there.
+            self._log.warning("an event has been taken over by another pool", request_id=run.event.id)
+            run.task.cancel()
 
     # The loops.
 
