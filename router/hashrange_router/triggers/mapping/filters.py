@@ -183,6 +183,9 @@ def _alternatives(parts: list[Any], where: str) -> Node:
         else:
             nested.append(_object(part, where))
 
+    if not leaves and not nested and not absent:
+        return _strings(strings)
+
     def one(value: Any, number: bool) -> bool:
         if isinstance(value, str) and value in strings:
             return True
@@ -199,6 +202,19 @@ def _alternatives(parts: list[Any], where: str) -> Node:
         elif any(one(scalar, number) for scalar in found):
             return True
         return any(node(value, name) for node in nested)
+
+    return match
+
+
+def _strings(wanted: set[str]) -> Node:
+    """Alternatives that are all strings: most are."""
+
+    def match(value: Any, _name: str) -> bool:
+        if isinstance(value, str):
+            return value in wanted
+        return isinstance(value, list) and any(
+            isinstance(scalar, str) and scalar in wanted for scalar in _scalars(value)
+        )
 
     return match
 
