@@ -31,11 +31,11 @@ from hashrange.cli.admin import AdminPort, Faults
 from hashrange.cli.capacity import compose_admission, compose_reports
 from hashrange.cli.capacity_metrics import register_capacity_metrics
 from hashrange.cli.front import http_limits, register_front_metrics
+from hashrange.cli.router_functions import RouterFunctions
 from hashrange.cli.router_metrics import register_routing_metrics
 from hashrange.cli.top.page import TopPage, front_part, router_part
 from hashrange.cli.transaction_metrics import register_transaction_metrics
 from hashrange.cli.trigger_host import Host
-from hashrange.cli.triggers import RouterFunctions
 from hashrange.errors import ApiError, internal, unavailable
 from hashrange.routing.retry import RetryPolicy
 from hashrange.routing.routing import Routing

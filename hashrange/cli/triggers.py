@@ -1,42 +1,35 @@
-"""Composes what runs functions: the Lambda API of every program, and the pool of those that have one.
+"""Composes what runs functions: the embedded server's, and those of `hashrange triggers`.
 
-    RouterFunctions(host)                               # a router: the API; Invoke goes to pools elsewhere
-    triggers = Triggers(host, settings, name, address)  # the embedded server, and `hashrange triggers`
+    triggers = Triggers(host, settings, name, address)
     await triggers.prepare(); await triggers.start() ... await triggers.stop(10)
 
     records of streams ──▶ Mappings ─┐
     Invoke (Event) ──▶ EventRunner ──┼──▶ Pool ──▶ workers
     Invoke ──▶ Lambda API ───────────┘
 
-Imported only by what runs functions: a server without them must not load any of it.
+Imported only by what runs functions: a server without them must not load any of it. A router, which only passes
+invocations on, has `router_functions.py`.
 """
 
 from __future__ import annotations
 
 import asyncio
-import random
 import secrets
 from typing import Any
 
-from hashrange_router.functions.directory import Directory
-from hashrange_router.functions.packages import TablePackages
-from hashrange_router.functions.service import lambda_service
-from hashrange_router.local import InProcessClient
 from hashrange_router.streams.reader import StreamReader
-from hashrange_router.triggers.contracts import FUNCTION, MAPPING, Invoker, TriggerMetrics
+from hashrange_router.triggers.contracts import FUNCTION, MAPPING, TriggerMetrics
 from hashrange_router.triggers.destinations import Deliveries
-from hashrange_router.triggers.events.queue import DurableEventQueue
 from hashrange_router.triggers.events.runner import EventRunner
-from hashrange_router.triggers.events.store import EventStore
-from hashrange_router.triggers.forwarding import Forwarder
 from hashrange_router.triggers.mapping.manager import Mappings
 from hashrange_router.triggers.pool import Pool
-from hashrange_router.triggers.registry import PoolList, Registry
+from hashrange_router.triggers.registry import Registry
 from hashrange_router.triggers.settings import PoolSettings
 
 from hashrange.cli import trigger_metrics
+from hashrange.cli.router_functions import FunctionsBase
 from hashrange.cli.trigger_host import Host
-from hashrange.cli.trigger_pages import LATEST, PAGE_ENTRIES, FunctionPages, Page, PagesOfPools, PagesService
+from hashrange.cli.trigger_pages import LATEST, PAGE_ENTRIES, Page
 from hashrange.runtime.startup import StartupError
 
 EVENTS_GRACE_S = 2.0
@@ -44,54 +37,7 @@ IDLE_POLL_S = 0.05
 AT_WORK = ("workers_busy", "invocations_waiting")
 
 
-class _Base:
-    """What every program with the Lambda API has: its client, and its view of functions."""
-
-    def __init__(self, host: Host) -> None:
-        self.host = host
-        self.client = InProcessClient(host.entries, host.context, host.transport)
-        self.directory = Directory(host.context, random.Random().random)
-        self.packages = TablePackages(self.client, now=host.context.now)
-        self.store = EventStore(self.client, host.clock)
-        self.events = DurableEventQueue(self.store)
-
-    def _serve(self, invoker: Invoker, pages: FunctionPages) -> None:
-        """Serve the Lambda API and the pages."""
-        host = self.host
-        host.dispatcher.serve_rest(
-            lambda_service(
-                host.context,
-                self.client,
-                directory=self.directory,
-                packages=self.packages,
-                invoker=invoker,
-                events=self.events,
-            )
-        )
-        self.pages = PagesService(pages, self._name_of)
-        host.dispatcher.serve_rest(self.pages)
-
-    def _name_of(self, name_or_arn: str) -> str:
-        return self.directory.resolve(name_or_arn).name
-
-
-class RouterFunctions(_Base):
-    """The Lambda API of a router: it invokes functions at the pools that are alive."""
-
-    def __init__(self, host: Host) -> None:
-        super().__init__(host)
-        self.pools = PoolList(self.client, host.clock)
-        credentials = host.credentials
-        self.forwarder = Forwarder(self.pools, credentials.access_key, credentials.secret)
-        self._serve(self.forwarder, PagesOfPools(self.pools.refresh, credentials, host.context.site.region))
-
-    async def stop(self) -> None:
-        """Let nobody wait any longer, and let go of connections to pools."""
-        self.pages.stop()
-        await self.forwarder.stop()
-
-
-class Triggers(_Base):
+class Triggers(FunctionsBase):
     """A pool, and what calls it. `address` is HOST:PORT where other programs reach this one."""
 
     def __init__(self, host: Host, settings: PoolSettings, name: str, address: str) -> None:
@@ -131,7 +77,7 @@ class Triggers(_Base):
         self.mappings.load(context.controls)
         host.subscribe_controls(self.mappings.follow)
         host.subscribe_controls(self._forget)
-        self._serve(self.pool, self)
+        self.serve(self.pool, self)
         self._register_metrics()
 
     def _register_metrics(self) -> None:
