@@ -43,7 +43,7 @@ class Replica:
     transactions, while this replica leads; `locked` are the same by the keys of their items. `budget` bounds what the
     replica does in a second, None without a bound; `behind` is the global index that last held the queue up. `stream`
     keeps the shards of a table's partition; `recording` records changes while one is open, or has to be; `on_recorded`
-    is told when something of the stream was applied.
+    is told when something was applied that readers wait for.
     """
 
     __slots__ = (
@@ -100,7 +100,7 @@ class Replica:
         self.on_split = on_split
         self.stream: StreamKeeper | None = None
         self.recording: Recording | None = None
-        self.on_recorded: Callable[[Replica], None] = _nothing
+        self.on_recorded: Callable[[StreamKeeper], None] = _nothing
         self.items = keyspace.space_prefix(group.place.store, keyspace.ITEMS)
         self.locks = LockTable(transactions)
         self.locked = self.locks.held
@@ -143,7 +143,9 @@ class Replica:
                 if write.expiry_s is None:  # a sweep comes again until it can have the item
                     self.locks.counts.conflicts += 1
                 raise transaction_conflict()
-            recording = self.recording if self.recording is None else self.recorder()
+            recording = self.recording
+            if recording is not None and recording.shard is None:
+                recording = self.recorder()
             current = self.engine.get(full_key) if held is None else held[1]
             stamp = self.stamps()
             if current is None and stamp <= group.watermark:
@@ -262,8 +264,8 @@ class Replica:
         queued = effects.queued
         if queued is not None and self.group.serving:
             self.on_queued(self, queued)
-        if effects.recorded:
-            self.on_recorded(self)
+        if effects.recorded and self.stream is not None and self.stream.readers:
+            self.on_recorded(self.stream)
         if effects.released is not None:
             for lock in effects.released:
                 self.locks.remove(lock)
@@ -290,5 +292,5 @@ class Replica:
             self.group.driver.disable(self.group, f"its locks cannot be read: {error}")
 
 
-def _nothing(replica: Replica) -> None:
+def _nothing(keeper: StreamKeeper) -> None:
     """Nobody waits for records."""

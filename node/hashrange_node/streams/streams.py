@@ -43,13 +43,7 @@ class Streams:
         """Give a replica its keeper, before it is started. Partitions of indexes have no streams."""
         if replica.index_name is None:
             replica.stream = StreamKeeper(replica, self._wall_ms, self._node.scheduler.call_later)
-            replica.on_recorded = self.recorded
-
-    def recorded(self, replica: Replica) -> None:
-        """An entry that readers may wait for was applied."""
-        keeper = replica.stream
-        if keeper is not None and keeper.readers:
-            self.reading.recorded(keeper)
+            replica.on_recorded = self.reading.recorded
 
     def leading(self, replica: Replica, serving: bool) -> None:
         """A replica begins to lead, or has stopped."""
