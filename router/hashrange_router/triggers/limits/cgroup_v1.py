@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from hashrange_router.triggers.limits.group import (
@@ -100,6 +101,9 @@ def find(tag: str) -> Limits | None:
             directories[controller] = directory
             break
     if "memory" in directories:
+        if "cpu" in directories:
+            # Together the workers may compete for all CPUs; what each gets of that is by its memory.
+            write(directories["cpu"] / "cpu.shares", _SHARES_OF_ONE_CPU * (os.cpu_count() or 1))
         return V1Limits(directories)
     for directory in directories.values():
         remove(directory)

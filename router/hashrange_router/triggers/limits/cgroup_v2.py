@@ -6,6 +6,7 @@ looked for: below the group of this process where controllers were handed on alr
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from hashrange_router.triggers.limits.group import (
@@ -111,6 +112,8 @@ def bases() -> list[Path]:
 def _hand_on(directory: Path) -> bool:
     """Let groups below bound memory, and what else there is."""
     control = directory / "cgroup.subtree_control"
+    # Together the workers may compete for all CPUs; what each gets of that is by its memory.
+    write(directory / "cpu.weight", min(10_000, _WEIGHT_OF_ONE_CPU * (os.cpu_count() or 1)))
     for controller in ("pids", "cpu"):
         write(control, f"+{controller}")
     return write(control, "+memory")
