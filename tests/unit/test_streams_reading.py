@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from hashrange_node.streams import reading
 
 from hashrange.errors import ApiError
 from hashrange.model.stream_sequence import sequence_of
@@ -46,6 +47,17 @@ def test_a_page_ends_at_its_bytes_but_has_one_record_at_least() -> None:
         2,
         2,
     ]
+
+
+def test_no_page_is_longer_than_the_node_can_bear(monkeypatch: pytest.MonkeyPatch) -> None:
+    bench = filled(9)
+    bench.redefine(None)
+    [shard] = bench.shards()
+    monkeypatch.setattr(reading, "PAGE_RECORDS_MAX", 5)
+    page = bench.page(shard, limit=10_000)
+    assert (len(page.records), page.ended) == (5, False)
+    monkeypatch.setattr(reading, "PAGE_BYTES_MAX", 1)
+    assert len(bench.page(shard, limit=10_000).records) == 1
 
 
 def test_a_closed_shard_ends_with_its_last_page() -> None:

@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 
 WAIT_MS_MAX = 10_000
 """Longer than that nobody waits in one message: its sender has to answer in time too."""
+PAGE_RECORDS_MAX = 2_000
+PAGE_BYTES_MAX = 4 << 20
+"""Of one page, whatever is asked for: some milliseconds, in which nothing else happens on the node."""
 
 
 class Waiting:
@@ -106,9 +109,8 @@ class Reading:
     def _page(self, keeper: StreamKeeper, message: ReadRecords) -> RecordPage:
         replica = keeper.replica
         shard = _shard(keeper, message.shard)
-        return read_page(
-            replica.engine, replica.place.store, shard, message.after, message.limit, message.max_bytes
-        )
+        limit, max_bytes = min(message.limit, PAGE_RECORDS_MAX), min(message.max_bytes, PAGE_BYTES_MAX)
+        return read_page(replica.engine, replica.place.store, shard, message.after, limit, max_bytes)
 
     def _wait(self, keeper: StreamKeeper, message: ReadRecords, done: Done) -> None:
         waiting = Waiting(message, done)
