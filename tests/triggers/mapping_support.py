@@ -434,6 +434,11 @@ class World:
             await asyncio.sleep(0.02)
 
 
+async def elapse(seconds: float) -> None:
+    """Let simulated time pass."""
+    await asyncio.sleep(seconds)
+
+
 def simulate(play: Callable[[World], Awaitable[None]]) -> None:
     """Play a scene on a simulated clock. Whatever is still running at its end is stopped."""
     loop = VirtualLoop()

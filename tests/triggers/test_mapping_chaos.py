@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from hashrange.errors import ApiError
-from tests.triggers.mapping_support import Pool, World, failed, numbers_of, simulate
+from tests.triggers.mapping_support import Pool, World, elapse, failed, numbers_of, simulate
 
 STEPS = 60
 KEYS = 12
@@ -42,7 +42,7 @@ class Chaos:
         if set(pools) != {pool}:
             self.wrong.append(f"{shard} is processed in two places: {pools}")
         try:
-            await asyncio.sleep(self.rng.choice([0, 0.01, 0.5, 15 if not self.calm else 0]))
+            await elapse(self.rng.choice([0, 0.01, 0.5, 15 if not self.calm else 0]))
         finally:
             pools.remove(pool)
         chance = self.rng.random()
@@ -116,7 +116,7 @@ class Chaos:
                 await self.fault()
             elif chance < 0.3:
                 await world.map(ParallelizationFactor=rng.choice([1, 2, 5]))
-            await asyncio.sleep(rng.choice([0.05, 1.0, 4.0]))
+            await elapse(rng.choice([0.05, 1.0, 4.0]))
         self.calm = True
         for pool in world.pools.values():
             pool.line.mend()

@@ -7,7 +7,7 @@ from typing import Any
 
 from hashrange_router.triggers.mapping.leases import LEASE_S
 
-from tests.triggers.mapping_support import STREAM_ARN, World, failed, numbers_of, simulate
+from tests.triggers.mapping_support import STREAM_ARN, World, elapse, failed, numbers_of, simulate
 
 SHARD = "shardId-a"
 
@@ -38,10 +38,10 @@ def test_pools_share_the_shards_and_hand_them_over() -> None:
                 name = shards[turn % 6]
                 world.stream.write(name, f"{name}.{turn % 5}")
                 written += 1
-                await asyncio.sleep(0.1)
+                await elapse(0.1)
 
         async def handler(event: dict[str, Any], pool: str) -> None:
-            await asyncio.sleep(0.03)
+            await elapse(0.03)
 
         world.function.handler = handler
         await world.pool("one")
@@ -75,10 +75,10 @@ def test_a_pool_that_dies_within_a_batch_loses_nothing() -> None:
         await world.pool("one")
         await world.map()
         await world.until(lambda: world.function.taken == first)
-        await asyncio.sleep(1)
+        await elapse(1)
 
         async def hang(event: dict[str, Any], pool: str) -> None:
-            await asyncio.sleep(1000 if pool == "one" else 0)
+            await elapse(1000 if pool == "one" else 0)
 
         world.function.handler = hang
         second = [world.stream.write(SHARD, "k") for _ in range(3)]
@@ -104,7 +104,7 @@ def test_a_pool_that_cannot_reach_the_table_stops_before_another_begins() -> Non
         async def handler(event: dict[str, Any], pool: str) -> None:
             if pool == "one":
                 try:
-                    await asyncio.sleep(1000)
+                    await elapse(1000)
                 finally:
                     ended.append(asyncio.get_running_loop().time())
 
@@ -112,7 +112,7 @@ def test_a_pool_that_cannot_reach_the_table_stops_before_another_begins() -> Non
         one = await world.pool("one")
         await world.map()
         await world.until(lambda: len(world.function.calls) == 1)
-        await asyncio.sleep(30)
+        await elapse(30)
         assert len(world.function.calls) == 1 and not ended, "the lease is renewed during long calls"
         await world.pool("two")
         one.line.cut()
@@ -151,7 +151,7 @@ def test_a_write_that_comes_after_the_lease_was_lost_changes_nothing() -> None:
         assert world.function.taken == numbers and world.function.calls[-1][1] == "two"
         assert "UpdateItem" in one.line.held
         one.line.mend()
-        await asyncio.sleep(1)
+        await elapse(1)
         assert await world.checkpoint(SHARD) < numbers[0], "a result came after the lease was lost"
         assert owners(await world.rows()) == {"two": 1}
         world.function.handler = None
@@ -184,7 +184,7 @@ def test_children_wait_for_their_parent() -> None:
         stream.close("shardId-b")
         stream.open("shardId-d", "shardId-b")
         expected.append(stream.write("shardId-d", "k"))
-        await asyncio.sleep(60)
+        await elapse(60)
         assert world.function.taken == expected[:2]
         refuse = False
         await world.until(lambda: len(world.function.taken) == 6)
@@ -202,7 +202,7 @@ def test_a_child_follows_its_parent_at_once() -> None:
         await world.pool("one")
         await world.map()
         await world.until(lambda: world.checkpoint_is("shardId-a", 0))
-        await asyncio.sleep(10.3)
+        await elapse(10.3)
         world.stream.close("shardId-a")
         world.stream.open("shardId-b", "shardId-a")
         number = world.stream.write("shardId-b", "k")
@@ -246,17 +246,17 @@ def test_latest_is_bound_when_the_mapping_is_made() -> None:
 
     async def play(world: World) -> None:
         stream = world.stream
-        await asyncio.sleep(100)
+        await elapse(100)
         stream.open("shardId-a")
         stream.write("shardId-a", "k")
-        await asyncio.sleep(5)
+        await elapse(5)
         await world.map(StartingPosition="LATEST")
-        await asyncio.sleep(5)
+        await elapse(5)
         expected = [stream.write("shardId-a", "k")]
         stream.close("shardId-a")
         stream.open("shardId-b", "shardId-a")
         expected.append(stream.write("shardId-b", "k"))
-        await asyncio.sleep(5)
+        await elapse(5)
         await world.pool("one")
         await world.until(lambda: world.function.taken == expected)
 
@@ -275,7 +275,7 @@ def test_disabled_and_enabled_again() -> None:
         await world.until(lambda: world.status_is(2, "OK"))
         assert owners(await world.rows()) == {}
         second = world.stream.write(SHARD, "k")
-        await asyncio.sleep(30)
+        await elapse(30)
         assert world.function.taken == [first]
         await world.map(State="Enabled")
         await world.until(lambda: world.function.taken == [first, second])
@@ -295,7 +295,7 @@ def test_a_deleted_mapping_leaves_nothing() -> None:
         await world.until(lambda: not world.local.node.catalogue.controls.of("mapping"))
         assert await world.rows() == {}
         world.stream.write(SHARD, "k")
-        await asyncio.sleep(20)
+        await elapse(20)
         assert len(world.function.taken) == 1 and await world.rows() == {}
 
     simulate(play)

@@ -8,7 +8,16 @@ from typing import Any
 from hashrange_router.triggers.contracts import InvocationResult
 
 from hashrange.errors import ApiError
-from tests.triggers.mapping_support import FUNCTION_ARN, STREAM_ARN, UUID, World, failed, numbers_of, simulate
+from tests.triggers.mapping_support import (
+    FUNCTION_ARN,
+    STREAM_ARN,
+    UUID,
+    World,
+    elapse,
+    failed,
+    numbers_of,
+    simulate,
+)
 
 
 def test_records_arrive_and_the_checkpoint_follows() -> None:
@@ -130,7 +139,7 @@ def test_throttles_use_up_no_retries() -> None:
         world.function.missing = True
         await world.pool("one")
         await world.map(MaximumRetryAttempts=0)
-        await asyncio.sleep(60)
+        await elapse(60)
         assert not world.function.calls and await world.status() == (1, "PROBLEM: Function call failed")
         world.function.missing = False
         await world.until(lambda: world.function.taken == [number])
@@ -203,7 +212,7 @@ def test_a_batch_waits_for_its_window() -> None:
         world.stream.open("shardId-a")
         await world.pool("one")
         await world.map(MaximumBatchingWindowInSeconds=20, BatchSize=5)
-        await asyncio.sleep(5)
+        await elapse(5)
         first = world.stream.write("shardId-a", "k")
         began = asyncio.get_running_loop().time()
         await world.until(lambda: world.function.calls)
@@ -224,7 +233,7 @@ def test_the_order_of_items_over_lanes_and_a_change_of_their_number() -> None:
         expected: dict[str, list[int]] = {key: [] for key in keys}
 
         async def handler(event: dict[str, Any], pool: str) -> Any:
-            await asyncio.sleep(0.05 * (1 + numbers_of(event)[0] % 3))
+            await elapse(0.05 * (1 + numbers_of(event)[0] % 3))
             return failed() if len(world.function.calls) % 5 == 0 else None
 
         world.function.handler = handler
@@ -234,7 +243,7 @@ def test_the_order_of_items_over_lanes_and_a_change_of_their_number() -> None:
             for index in range(60):
                 key = keys[(index * 7 + turn) % len(keys)]
                 expected[key].append(world.stream.write("shardId-a", key))
-                await asyncio.sleep(0.01)
+                await elapse(0.01)
             await world.map(ParallelizationFactor=factor)
         everything = sum(len(numbers) for numbers in expected.values())
         await world.until(lambda: len(world.function.taken) == everything)

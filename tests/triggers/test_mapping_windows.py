@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import Any
 
-from tests.triggers.mapping_support import World, numbers_of, simulate
+from tests.triggers.mapping_support import World, elapse, numbers_of, simulate
 
 SHARD = "shardId-a"
 
@@ -32,7 +31,7 @@ def test_windows_are_closed_by_time_and_at_the_end_of_the_shard() -> None:
         world.stream.open(SHARD)
         await world.pool("one")
         await world.map(TumblingWindowInSeconds=30, BatchSize=2, ParallelizationFactor=4)
-        await asyncio.sleep(1)
+        await elapse(1)
         first = [world.stream.write(SHARD, f"k{index}") for index in range(5)]
         await world.until(lambda: len(closed) == 1)
         # 1,700,000,000 s is 20 s into a window of half a minute.
@@ -41,7 +40,7 @@ def test_windows_are_closed_by_time_and_at_the_end_of_the_shard() -> None:
         assert event["window"] == {"start": "2023-11-14T22:13:00Z", "end": "2023-11-14T22:13:30Z"}
         assert (event["shardId"], event["eventSourceARN"][:17]) == (SHARD, "arn:aws:dynamodb:")
         second = [world.stream.write(SHARD, "k") for _ in range(3)]
-        await asyncio.sleep(1)
+        await elapse(1)
         world.stream.close(SHARD)
         await world.until(lambda: len(closed) == 2)
         assert closed[1] == ("2023-11-14T22:13:30Z", second, False)
