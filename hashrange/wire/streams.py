@@ -94,7 +94,8 @@ class ReadShards:
 class ReadRecords:
     """Read records of one shard behind the sequence number `after`. Answer: `RecordPage`.
 
-    Ends after `limit` records or `max_bytes` of them, but gives one at least if there is one. When there is none and
+    Ends after `limit` records or `max_bytes` of them, or earlier where the node has read enough for one message, but
+    gives one at least if there is one. When there is none and
     the shard is open, the answer waits up to `wait_ms` for the next. ResourceNotFoundException when there is no such
     shard; TrimmedDataAccessException when records behind `after` are gone already (`after` < `Shard.trimmed`), unless
     `after` is 0: then it begins with the oldest there is.
