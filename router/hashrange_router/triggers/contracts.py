@@ -100,6 +100,10 @@ class Invoker(Protocol):
 
         ApiError when it could not be run: TooManyRequestsException (429, with `Reason`) without a free slot,
         ServiceException (500) or the Runtime errors of the service. An error of the function is a result.
+
+        When it returns, or has been cancelled, the function is not at work any more: a worker that has to be stopped
+        for it (a timeout, a cancelled call) is dead by then. ServiceException is also the answer when the worker was
+        stopped together with its pool, and is no failure of the function.
         """
         ...
 
