@@ -94,21 +94,19 @@ def triggers(
     ] = None,
     number: Annotated[
         str | None,
-        typer.Option("--id", metavar="N", help="Number of the pool.  [default: 1]", show_default=False),
+        typer.Option("--id", metavar="N", help="Number of the pool (default 1).", show_default=False),
     ] = None,
     az: Annotated[
         str | None,
-        typer.Option(metavar="ZONE", help="Zone that the pool is in.  [default: az1]", show_default=False),
+        typer.Option(metavar="ZONE", help="Zone that the pool is in (default az1).", show_default=False),
     ] = None,
     host: Annotated[
         str | None,
-        typer.Option(
-            metavar="ADDRESS", help="Address to listen on.  [default: 127.0.0.1]", show_default=False
-        ),
+        typer.Option(metavar="ADDRESS", help="Address to listen on (default 127.0.0.1).", show_default=False),
     ] = None,
     port: Annotated[
         str | None,
-        typer.Option(metavar="PORT", help="TCP port; 0 picks one.  [default: 8010]", show_default=False),
+        typer.Option(metavar="PORT", help="TCP port; 0 picks one (default 8010).", show_default=False),
     ] = None,
     advertise: Annotated[
         str | None,
@@ -120,7 +118,7 @@ def triggers(
         str | None,
         typer.Option(
             metavar="DIR",
-            help="Code and logs of functions.  [default: hashrange-functions]",
+            help="Code and logs of functions (default hashrange-functions).",
             show_default=False,
         ),
     ] = None,
@@ -135,6 +133,7 @@ def triggers(
 
     Examples:
       hashrange triggers --seed 1/10.0.1.5:8101 --seed 2/10.0.2.5:8101 --host 10.0.1.7
+      hashrange triggers --seed 1/10.0.1.5:8101 --host 0.0.0.0 --advertise 10.0.1.7:8010
       hashrange triggers --config triggers.toml
     """
     from hashrange.cli import role

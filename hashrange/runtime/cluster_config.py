@@ -276,3 +276,9 @@ class TriggersConfig(RouterConfig, PoolConfig):
     work_dir: Directory = Field(
         Path("hashrange-functions"), description="directory for the code and the logs of functions"
     )
+
+    @model_validator(mode="after")
+    def _reached(self) -> TriggersConfig:
+        if self.host in ("0.0.0.0", "::") and self.advertise is None:
+            raise ValueError(f"advertise: name HOST:PORT where routers reach the pool; host is {self.host}")
+        return self

@@ -30,6 +30,9 @@ from hashrange.runtime.settings import (
     variable_of,
 )
 
+REPEATED = {"seeds": "--seed"}
+"""Flags that are given once for each element of a list."""
+
 Model = TypeVar("Model", bound=BaseModel)
 Router = TypeVar("Router", bound=RouterConfig)
 
@@ -93,7 +96,7 @@ def _load(
                 problems.append(Problem(variable, mistake))
     for field, value in (flags or {}).items():
         values[field] = value
-        places[field] = flag_of(field)
+        places[field] = REPEATED.get(field, flag_of(field))
     try:
         config = model.model_validate(values)
     except ValidationError as error:

@@ -265,7 +265,10 @@ def test_a_pool_needs_to_know_the_way() -> None:
     assert "seeds: is not set" in done.stderr
     wrong = command("triggers", "--seed", "nowhere")
     assert wrong.returncode == 2
-    assert "--seeds: 'nowhere' is no seed; write ID/HOST:PORT" in wrong.stderr
+    assert "--seed: 'nowhere' is no seed; write ID/HOST:PORT" in wrong.stderr
+    everywhere = command("triggers", "--seed", "1/127.0.0.1:1", "--host", "0.0.0.0")
+    assert everywhere.returncode == 2
+    assert "advertise: name HOST:PORT where routers reach the pool; host is 0.0.0.0" in everywhere.stderr
 
 
 @pytest.mark.slow
