@@ -87,6 +87,17 @@ def test_what_is_hidden(lab: Lab, tmp_path: Path) -> None:
     assert seen["write_code"] in ("Read-only file system", "Permission denied")
 
 
+@pytest.mark.parametrize("base", ["/var/tmp", "/dev/shm", "/var/lib", "/run"])
+def test_wherever_the_pool_works(lab: Lab, base: str) -> None:
+    """Also below a place that is covered, or that only the pool's user can enter."""
+    if not os.access(base, os.W_OK):
+        pytest.skip(f"{base} is not writable")
+    with tempfile.TemporaryDirectory(dir=base) as place, laboratory(Path(place) / "deep" / "work") as there:
+        assert there.pool.guard.isolation == lab.pool.guard.isolation
+        logs = str(there.settings.work_dir / "logs")
+        assert there.value(there.python(LOOK), logs)["hidden"] != "done"
+
+
 def test_the_network_is_there(lab: Lab) -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
         source = (

@@ -91,13 +91,12 @@ class Guard:
         """Start the guard process and wait until it is ready. OSError when it is not in time."""
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         ours.setblocking(False)
-        home = self._settings.work_dir
         told = {
-            "work_dir": str(home),
+            "work_dir": str(self._settings.work_dir.resolve()),
             "silence_s": self._settings.silence_s,
             "cpu_quota": self._settings.cpu_quota,
             "own_user": self._settings.own_user,
-            "hidden": [str(path) for path in (*_HOMES, home.resolve(), *self._settings.hidden)],
+            "hidden": [str(path) for path in self._settings.hidden],
             "probe": self._probe_code,
             "visible": [str(path) for path in self._visible],
         }
@@ -285,9 +284,6 @@ class Guard:
         for known in workers.values():
             with contextlib.suppress(asyncio.InvalidStateError):
                 known.ended(Exit(_KILLED, reason="silence"))
-
-
-_HOMES = (Path("/tmp"), Path("/root"), Path("/home"))
 
 
 def _run(theirs: socket.socket, told: str) -> subprocess.Popen[bytes]:

@@ -1,7 +1,8 @@
 """What a worker sees of the file system, in a mount namespace of its own.
 
-Home directories, /tmp, and the pool's directories are covered by empty ones in which only what the worker needs
-appears at its usual place (the interpreter, its task root read-only); /tmp is the worker's own directory.
+Home directories, places for temporary files and shared memory, and the pool's directories are covered by empty ones
+in which only what the worker needs appears at its usual place (the interpreter, its task root read-only). /tmp is the
+worker's own directory.
 """
 
 from __future__ import annotations
@@ -21,9 +22,11 @@ from hashrange_router.triggers.sandbox.kernel import (
     MS_REMOUNT,
 )
 
-_TMP = Path("/tmp")
-HOMES = (_TMP, Path("/root"), Path("/home"))
-"""Covered in any case."""
+_TEMPORARY = {Path("/tmp").resolve(), Path("/var/tmp").resolve()}
+_SHARED_MEMORY = Path("/dev/shm").resolve()
+
+COVERED = (*_TEMPORARY, _SHARED_MEMORY, Path("/root"), Path("/home"))
+"""Covered in any case, where they exist."""
 
 
 def outermost(paths: list[Path]) -> list[Path]:
@@ -33,6 +36,17 @@ def outermost(paths: list[Path]) -> list[Path]:
         if not any(path == other or other in path.parents for other in found):
             found.append(path)
     return found
+
+
+def closed(paths: list[Path]) -> list[Path]:
+    """The outermost directories on the way to any of the paths that other users cannot pass: to be covered, too."""
+    found = set()
+    for path in paths:
+        for parent in reversed(path.resolve().parents):
+            if not parent.stat().st_mode & 0o001:
+                found.add(parent)
+                break
+    return sorted(found)
 
 
 def cover(worker_dir: Path, hidden: list[Path], visible: list[Path], read_only: list[Path]) -> None:
@@ -48,17 +62,21 @@ def cover(worker_dir: Path, hidden: list[Path], visible: list[Path], read_only: 
     for number, target in enumerate(covered):
         stage = worker_dir / f"stage-{number}"
         stage.mkdir(exist_ok=True)
-        if target == _TMP:
+        if target in _TEMPORARY:
             kernel.mount(worker_dir / "tmp", stage, None, MS_BIND)
         else:
-            kernel.mount("tmpfs", stage, "tmpfs", MS_NOSUID | MS_NODEV, "mode=0755,size=1m")
+            room = "mode=1777,size=64m" if target == _SHARED_MEMORY else "mode=0755,size=1m"
+            kernel.mount("tmpfs", stage, "tmpfs", MS_NOSUID | MS_NODEV, room)
         for path in outermost(visible):
             if target in path.parents:
                 _show(path, stage / path.relative_to(target), read_only=path in read_only)
         stages.append((stage, target))
-    _shared_places(worker_dir)
     for stage, target in stages:
         kernel.mount(stage, target, None, MS_MOVE)
+    try:
+        kernel.mount("proc", "/proc", "proc", MS_NOSUID | MS_NODEV | MS_NOEXEC)
+    except OSError:
+        pass  # a container may forbid it; what it shows then is the container's processes
 
 
 def _show(path: Path, place: Path, read_only: bool) -> None:
@@ -70,17 +88,3 @@ def _show(path: Path, place: Path, read_only: bool) -> None:
             kernel.mount(None, place, None, MS_REMOUNT | MS_BIND | MS_RDONLY | MS_NOSUID | MS_NODEV)
         except OSError:
             pass  # in a user namespace some flags are locked; the files are another user's or write-protected
-
-
-def _shared_places(worker_dir: Path) -> None:
-    """What is still common to all: the list of processes, shared memory, the other temporary directory."""
-    attempts = (
-        ("proc", "/proc", "proc", MS_NOSUID | MS_NODEV | MS_NOEXEC, ""),
-        ("tmpfs", "/dev/shm", "tmpfs", MS_NOSUID | MS_NODEV, "mode=1777,size=64m"),
-        (str(worker_dir / "tmp"), "/var/tmp", None, MS_BIND, ""),
-    )
-    for source, target, kind, flags, data in attempts:
-        try:
-            kernel.mount(source, target, kind, flags, data)
-        except OSError:
-            pass  # a container may forbid any of them; what it shows then is the container's

@@ -31,7 +31,7 @@ from typing import Any
 from hashrange_router.triggers import limits
 from hashrange_router.triggers.limits import Bounds, Group
 from hashrange_router.triggers.limits.group import is_stale, process_tag
-from hashrange_router.triggers.sandbox import child
+from hashrange_router.triggers.sandbox import child, mounts
 from hashrange_router.triggers.sandbox.child import Spec
 from hashrange_router.triggers.sandbox.isolation import Isolation, ladder
 from hashrange_router.triggers.sandbox.watch import directory_mb, resident_mb
@@ -66,8 +66,9 @@ class Guard:
         self._work_dir = Path(settings["work_dir"])
         self._silence_s = float(settings["silence_s"])
         self._cpu_quota = bool(settings["cpu_quota"])
-        self._hidden = [Path(path) for path in settings["hidden"]]
         self._visible = [Path(path) for path in settings["visible"]]
+        self._hidden = [*mounts.COVERED, self._work_dir, *(Path(path) for path in settings["hidden"])]
+        self._hidden += mounts.closed([*self._visible, self._work_dir])
         self._probe_code = str(settings["probe"])
         self._own_user = bool(settings["own_user"])
         self._tag = process_tag(os.getpid())
