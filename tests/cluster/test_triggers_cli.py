@@ -104,13 +104,21 @@ def test_saying_it_again_changes_only_what_is_different(deployed: Deployed) -> N
     assert "function handler is as it was: nothing has changed" in again
     assert "changes of table orders run handler already" in again
     changed = functions.do(
-        *arguments, "--memory", "256", "--max-retries", "2", "--filter", '{"eventName": ["REMOVE"]}'
+        *arguments,
+        "--memory",
+        "256",
+        "--env",
+        "CD=2",
+        "--max-retries",
+        "2",
+        "--filter",
+        '{"eventName": ["REMOVE"]}',
     )
     assert "MemorySize is 256" in changed
     assert "the trigger of table orders is updated" in changed
     found = deployed.lambda_.get_function_configuration(FunctionName="handler")
     assert (found["Timeout"], found["MemorySize"]) == (7, 256)
-    assert found["Environment"]["Variables"] == {"AB": "1"}
+    assert found["Environment"]["Variables"] == {"AB": "1", "CD": "2"}
     (mapping,) = deployed.lambda_.list_event_source_mappings()["EventSourceMappings"]
     assert mapping["MaximumRetryAttempts"] == 2
     assert mapping["FilterCriteria"]["Filters"] == [{"Pattern": '{"eventName": ["REMOVE"]}'}]

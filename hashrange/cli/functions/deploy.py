@@ -61,7 +61,8 @@ def _deploy_code(
     """Create or update the function; its configuration, and whether anything changed."""
     settings = dict(wanted.function)
     if wanted.environment is not None:
-        settings["Environment"] = {"Variables": wanted.environment}
+        known = ((there or {}).get("Environment") or {}).get("Variables") or {}
+        settings["Environment"] = {"Variables": known | wanted.environment}
     size = f"{len(package.data) / 1000:,.1f} kB, {package.files} file{'' if package.files == 1 else 's'}"
     if there is None:
         request = {

@@ -55,7 +55,8 @@ Runtime = Annotated[
     _option("--runtime", "RUNTIME", _FUNCTION, "python3.12, nodejs20.x, provided.al2023 ...; else by PATH."),
 ]
 Env = Annotated[
-    list[str] | None, _option("--env", "NAME=VALUE", _FUNCTION, "An environment variable; repeat for more.")
+    list[str] | None,
+    _option("--env", "NAME=VALUE", _FUNCTION, "An environment variable; repeat for more. Others stay."),
 ]
 Timeout = Annotated[
     int | None, _number("--timeout", "SECONDS", _FUNCTION, "Longest run (default 3).", 1, 900)
