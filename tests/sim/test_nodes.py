@@ -22,7 +22,8 @@ class Stage:
 
     def __init__(self, seed: int = 1) -> None:
         self.world = World(seed)
-        self.cluster = Cluster(self.world, Options(scrub_interval_s=600.0), table_document(1))
+        options = Options(scrub_interval_s=600.0, stream_rollover_s=1e6)
+        self.cluster = Cluster(self.world, options, table_document(1))
         self.cluster.start()
         self.messages = Messages(self.cluster.schema)
         self.run(8.0)
