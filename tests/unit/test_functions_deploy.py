@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
 import pytest
 from hashrange_router.auth import Secret, Verifier
 
-from hashrange.cli.functions import settings
-from hashrange.cli.functions.client import Api, FunctionsError, RefusedError, find_credentials
+from hashrange.cli.functions import logs, settings
+from hashrange.cli.functions.client import Answer, Api, FunctionsError, RefusedError, find_credentials
 from hashrange.cli.functions.deploy import Deployment, deploy
 from hashrange.cli.functions.signing import ANY, Credentials, signed
 
@@ -140,3 +141,20 @@ def test_credentials_are_found_where_the_sdks_look(tmp_path: Path) -> None:
 def test_what_is_no_endpoint_is_refused(endpoint: str) -> None:
     with pytest.raises(FunctionsError, match="is no endpoint; write http://host:port"):
         Api(endpoint, "us-east-1", ANY)
+
+
+class LogApi(FakeApi):
+    """A server whose log has more entries than a page."""
+
+    def raw(self, method: str, path: str, *rest: Any, query: dict[str, str], **more: Any) -> Answer:  # type: ignore[override]
+        begin = int(query.get("after", "0"))
+        entries = [{"text": str(number)} for number in range(begin, min(begin + 2, 5))]
+        document = {"entries": entries, "next": str(begin + len(entries))}
+        return Answer(200, {}, json.dumps(document).encode())
+
+
+@pytest.mark.parametrize(("most", "shown"), [(None, "01234"), (2, "34"), (0, ""), (9, "01234")])
+def test_logs_are_shown_to_their_end(most: int | None, shown: str) -> None:
+    printed: list[str] = []
+    logs.show(LogApi(), "f", False, most, lambda entry: printed.append(entry["text"]))
+    assert "".join(printed) == shown

@@ -113,6 +113,9 @@ def _deploy(api: Api, given: dict[str, Any]) -> None:
 def logs(
     name: options.Name,
     follow: Annotated[bool, typer.Option("--follow", "-f", help="Wait for more, until Ctrl-C.")] = False,
+    lines: Annotated[
+        int | None, typer.Option("--lines", "-n", min=0, help="The last entries only.", show_default=False)
+    ] = None,
     endpoint_url: options.EndpointUrl = DEFAULT_ENDPOINT,
     region: options.Region = DEFAULT_REGION,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON, one line an entry.")] = False,
@@ -121,12 +124,14 @@ def logs(
 
     Examples:
       hashrange functions logs handler
-      hashrange functions logs handler --follow
+      hashrange functions logs handler --lines 20 --follow
     """
     from hashrange.cli.functions import logs as logs_command
 
     _work(
-        endpoint_url, region, lambda api: logs_command.show(api, name, follow, logs_command.printer(as_json))
+        endpoint_url,
+        region,
+        lambda api: logs_command.show(api, name, follow, lines, logs_command.printer(as_json)),
     )
 
 

@@ -44,10 +44,20 @@ def page(api: Api, name: str, after: str | None, wait_s: int) -> tuple[list[Entr
     return answer.get("entries", []), str(answer.get("next", ""))
 
 
-def show(api: Api, name: str, follow: bool, print_entry: Print) -> None:
-    """Print what there is, and with `follow` what comes, until interrupted."""
+def everything(api: Api, name: str) -> tuple[list[Entry], str]:
+    """All entries that are kept, over as many pages as it takes, and the position behind them."""
     entries, after = page(api, name, None, 0)
-    for entry in entries:
+    more = entries
+    while more:
+        more, after = page(api, name, after, 0)
+        entries = entries + more
+    return entries, after
+
+
+def show(api: Api, name: str, follow: bool, most: int | None, print_entry: Print) -> None:
+    """Print what there is (the last `most` entries), and with `follow` what comes, until interrupted."""
+    entries, after = everything(api, name)
+    for entry in entries if most is None else entries[max(0, len(entries) - most) :]:
         print_entry(entry)
     if follow:
         tail(api, name, after, print_entry, threading.Event())
