@@ -16,14 +16,14 @@ import asyncio
 import re
 from collections import deque
 from dataclasses import dataclass
-from io import BufferedWriter
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import BinaryIO
 
 from hashrange.runtime.clock import Clock
 from hashrange.runtime.logging import get_logger
 from hashrange_router.triggers.reports import timestamp
+from hashrange_router.triggers.settings import PoolSettings
 
 _log = get_logger("triggers")
 
@@ -58,7 +58,7 @@ class FunctionLog:
         self._memory_bytes = memory_bytes
         self._entries: deque[Entry] = deque()
         self._held = 0
-        self._file: BufferedWriter | None = None
+        self._file: BinaryIO | None = None
         self._written = 0
         self._failed = False
         self._cursor = 0
@@ -246,7 +246,7 @@ class Capture:
             del self._tail[:-TAIL_BYTES]
 
 
-def logs_of(settings: Any, clock: Clock) -> Logs:
+def logs_of(settings: PoolSettings, clock: Clock) -> Logs:
     """The logs below a pool's directory, as its settings bound them."""
     directory = settings.work_dir / "logs"
     directory.mkdir(parents=True, exist_ok=True, mode=0o700)
