@@ -36,7 +36,7 @@ class TriggersServer(RouterServer):
         config = self._pool_config
         address = config.advertise or format_address(config.host, self.http.port)
         endpoint = endpoint_url(config.host, self.http.port)
-        settings = pool_settings(config, config.work_dir, endpoint, hidden=())
+        settings = pool_settings(config, config.work_dir, endpoint, config.hide)
         self.triggers = Triggers(self._host(operations), settings, f"triggers-{config.id}", address)
         self.top.add(self.triggers.top_part)
         await self.triggers.prepare()

@@ -276,6 +276,9 @@ class TriggersConfig(RouterConfig, PoolConfig):
     work_dir: Directory = Field(
         Path("hashrange-functions"), description="directory for the code and the logs of functions"
     )
+    hide: Annotated[tuple[Path, ...], BeforeValidator(_pieces)] = Field(
+        (), description="directories that functions must not see, where the machine allows it"
+    )
 
     @model_validator(mode="after")
     def _reached(self) -> TriggersConfig:

@@ -19,6 +19,7 @@ _SPECIAL = {
     "members": "a list of ID/AZ/HOST:PORT, such as 1/az1/10.0.1.5:8101",
     "seeds": "a list of ID/HOST:PORT, such as 1/10.0.1.5:8101",
     "advertise": "HOST:PORT",
+    "hide": "a list of directories",
     "function_endpoint": "a URL such as http://10.0.1.5:8000",
     "admin_advertise": "HOST:PORT",
 }

@@ -62,6 +62,7 @@ def test_configurations_are_valid(tmp_path: Path) -> None:
     pool = TriggersConfig.model_validate(configs["triggers-1"])
     assert (len(pool.seeds), pool.port, pool.function_endpoint) == (5, 8401, "http://127.0.0.1:8000")
     assert pool.work_dir == tmp_path / "triggers-1" / "work"
+    assert pool.hide == (tmp_path,)
 
 
 def test_a_cluster_may_have_more_or_fewer_pools_later(tmp_path: Path) -> None:

@@ -194,6 +194,7 @@ class Layout:
                 "seeds": seeds,
                 "function_endpoint": self.endpoint,
                 "work_dir": str(self.directory_of(process).absolute() / "work"),
+                "hide": [str(self.directory.absolute())],
                 **self.trigger_settings,
             }
         members = []
