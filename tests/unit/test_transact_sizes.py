@@ -102,6 +102,35 @@ def test_locks_of_much_are_ended_by_several_entries(
     assert not bench.replica.locked
 
 
+def streamed() -> TransactBench:
+    made = TransactBench(StreamSpecification={"StreamEnabled": True, "StreamViewType": "NEW_AND_OLD_IMAGES"})
+    for name in NAMES:
+        made.write(made.action("put", name, LARGE))
+    return made
+
+
+def test_what_a_stream_has_of_deleted_items_counts_for_the_entry(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(evaluate, "ENTRY_BYTES_MAX", 1_000_000)
+    bench = streamed()
+    actions = [bench.action("delete", name) for name in NAMES]
+    assert texts(bench.commit(1, *actions[:3])) == [None, None, TOO_LARGE]
+    assert bench.commit(2, *actions[:2]).verdict == DONE
+
+
+def test_deletions_that_a_stream_records_are_ended_by_several_entries(
+    monkeypatch: pytest.MonkeyPatch, entries: list[int]
+) -> None:
+    monkeypatch.setattr(evaluate, "FINISH_BYTES", 1_000_000)
+    bench = streamed()
+    actions = [bench.action("delete", name) for name in NAMES]
+    assert bench.prepare(1, bench.stamp(), *actions).verdict == DONE
+    entries.clear()
+    assert bench.finish(1) is None
+    assert len(entries) == 4 and max(entries) < 1_500_000
+    assert not any(bench.get(name) for name in NAMES)
+    assert not bench.replica.locked
+
+
 def test_an_end_that_is_refused_half_way_is_told_so_and_taken_up_again(
     bench: TransactBench, monkeypatch: pytest.MonkeyPatch
 ) -> None:

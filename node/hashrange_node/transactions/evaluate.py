@@ -102,8 +102,9 @@ def commit(actions: Sequence[WriteItem], situation: Situation, stamp: int) -> tu
         if not refused:
             if recording is not None:
                 recorded = recording.add(effects, full_key, action.key, current, index, recorded)
+                sizes.images += records.size(current) if current is not None else 0
             merge(merged, stamped(effects, full_key, current, stamp, index), place, index)
-    if sizes.items > _SURELY_FITS and _bytes_of(merged) > ENTRY_BYTES_MAX:
+    if sizes.items + sizes.images > _SURELY_FITS and _bytes_of(merged) > ENTRY_BYTES_MAX:
         refused = True
         results[-1] = validation(TOO_LARGE)
     if refused:
@@ -171,6 +172,7 @@ def finish(locks: Sequence[Lock], committed: bool, situation: Situation) -> Effe
             effects = carry_out(_write_of(lock), schema, place, full_key, current, lock.stamp, index)
             if recording is not None:
                 recorded = recording.add(effects, full_key, lock.key, current, index, recorded)
+                sizes += records.size(current) if current is not None else 0
             merge(merged, stamped(effects, full_key, current, lock.stamp, index), place, index)
         merged.mutations.append((prefix + lock.key, None))
         released.append(lock)
@@ -181,12 +183,15 @@ def finish(locks: Sequence[Lock], committed: bool, situation: Situation) -> Effe
 
 
 class _Sizes:
-    """Adds up the items of one message: as they will be, and as failed conditions bring them back."""
+    """Adds up the items of one message: as they will be, and as failed conditions bring them back.
 
-    __slots__ = ("items", "returned")
+    `images` are the items as they were that records of a stream may have.
+    """
+
+    __slots__ = ("images", "items", "returned")
 
     def __init__(self) -> None:
-        self.items = self.returned = 0
+        self.images = self.items = self.returned = 0
 
     def add(self, effects: Effects) -> None:
         """One more action; raises a validation error for the one that goes beyond ITEMS_BYTES_MAX."""
