@@ -132,6 +132,23 @@ def test_a_server_loads_neither_grpc_nor_botocore_nor_rich() -> None:
     subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, timeout=60)
 
 
+def test_a_server_without_functions_loads_nothing_of_them() -> None:
+    code = (
+        "import sys, hashrange.cli.main, hashrange.cli.server, hashrange.cli.embedded\n"
+        "loaded = [m for m in sys.modules if m.startswith(('hashrange_router.triggers', 'hashrange.cli.triggers'))]\n"
+        "assert not loaded, loaded\n"
+        "assert not set(sys.modules) & {'aiohttp', 'awslambdaric', 'watchfiles', 'http.client'}"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, timeout=60)
+
+
+def test_the_start_screen_tells_of_functions() -> None:
+    config = load({"triggers": True}, {}).config
+    assert "hashrange functions deploy handler.py --table TABLE" in start_screen(
+        config, "h", 1, colours=False
+    )
+
+
 def test_the_start_screen_gives_lines_to_copy() -> None:
     config = load({"data_dir": "/data"}, {}).config
     text = start_screen(config, "0.0.0.0", 8000, colours=False)
