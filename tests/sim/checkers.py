@@ -14,6 +14,7 @@ What clients saw is checked at the end of a run (`tests.cluster.histories`).
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import islice
 from typing import Any
 
 from hashrange_node.log.format import ENTRY, HARD_STATE, TRUNCATE, Entry
@@ -24,6 +25,8 @@ from hashrange_node.replica.group import Group
 from hashrange_node.storage import keyspace
 
 from hashrange.wire.cluster import CONTROL, RaftBatch
+
+NEWEST = 10
 
 
 class Unsafe(AssertionError):
@@ -155,15 +158,20 @@ class Checker:
             )
 
 
-def digest(node: Node, group: Group) -> int:
-    """A number for everything that a group's state machine holds, the same on all replicas."""
+def digest(node: Node, group: Group, whole: bool = False) -> int:
+    """A number for everything that a group's state machine holds, the same on all replicas.
+
+    Of the records of streams, which only become more, the newest are looked at; all of them if `whole`.
+    """
     place = group.place
     contents: list[Any] = [sorted((space, *pair) for space, pair in group.counts.items() if any(pair))]
     if group.id == CONTROL:
         catalogue = node.engine.scan(keyspace.CATALOGUE_PREFIX, keyspace.CATALOGUE_PREFIX + b"\xff")
         contents += [entry for entry in catalogue if entry[0] not in OWN]
-    for space in (keyspace.ITEMS, keyspace.LOCKS, keyspace.MARKERS, keyspace.STREAM, keyspace.SHARDS):
+    for space in (keyspace.ITEMS, keyspace.LOCKS, keyspace.MARKERS, keyspace.SHARDS):
         contents += node.engine.scan(*keyspace.hashes_of(place.store, space, place.lo, place.hi))
+    records = node.engine.scan(*keyspace.hashes_of(place.store, keyspace.STREAM, place.lo, place.hi), True)
+    contents += records if whole else islice(records, NEWEST)
     contents.append((group.max_delete, group.deletes))
     queue = keyspace.queue_prefix(place.id)
     contents += node.engine.scan(queue, queue + b"\xff")

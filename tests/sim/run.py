@@ -233,7 +233,7 @@ class Simulation:
             digests = set()
             for place in placement["replicas"]:
                 node = self.cluster.machines[place["node"]].node
-                digests.add(digest(node, node.driver.groups[placement["id"]]))
+                digests.add(digest(node, node.driver.groups[placement["id"]], whole=True))
             check(len(digests) == 1, "equal states", f"partition {placement['id']} at the end")
 
     # ---- streams
