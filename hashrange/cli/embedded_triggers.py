@@ -1,4 +1,8 @@
-"""Functions in the embedded server: the pool is in the same process, and its directory below the data directory."""
+"""Functions in the embedded server: the pool is in the same process, and its directory below the data directory.
+
+The data directory is locked, so this pool is the only one. As soon as nothing runs any more for the pool of a server
+that was killed, what it had is free at once, instead of after the time that pools of a cluster wait for one another.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hashrange_router.api.dispatch import OperationEntry
+from hashrange_router.triggers.predecessors import have_ended
 
 from hashrange.cli.screen import endpoint_url
 from hashrange.cli.trigger_host import Host
@@ -60,8 +65,9 @@ async def start_functions(
     )
     hidden = () if config.in_memory else (config.data_dir,)
     settings = pool_settings(config, directory, endpoint_url(config.host, server.port), hidden)
+    address = format_address(config.host, server.port)
     functions = EmbeddedTriggers(
-        Triggers(host, settings, "embedded", format_address(config.host, server.port)), temporary
+        Triggers(host, settings, "embedded", address, await have_ended(settings.work_dir)), temporary
     )
     server.top.add(functions.triggers.top_part)
     try:

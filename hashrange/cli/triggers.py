@@ -38,16 +38,21 @@ AT_WORK = ("workers_busy", "invocations_waiting")
 
 
 class Triggers(FunctionsBase):
-    """A pool, and what calls it. `address` is HOST:PORT where other programs reach this one."""
+    """A pool, and what calls it. `address` is HOST:PORT where other programs reach this one.
 
-    def __init__(self, host: Host, settings: PoolSettings, name: str, address: str) -> None:
+    `alone`: there can be no other pool, and nothing runs any more for those that there were: what they had is free.
+    """
+
+    def __init__(
+        self, host: Host, settings: PoolSettings, name: str, address: str, alone: bool = False
+    ) -> None:
         super().__init__(host)
         clock, context = host.clock, host.context
         # Another one at each start: rows that an earlier run of this program has left must seem another's.
         self.id = f"{name}-{secrets.token_hex(4)}"
         self.metrics = TriggerMetrics()
         self.pool = Pool(self.directory, self.packages, settings=settings, metrics=self.metrics, clock=clock)
-        self.registry = Registry(self.client, self.id, address, clock)
+        self.registry = Registry(self.client, self.id, address, clock, alone)
         self.registry.subscribe(lambda: self.pool.share(len(self.registry.alive)))
         self.destinations = Deliveries(self.client, self.directory, self.events)
         self.runner = EventRunner(
@@ -58,6 +63,7 @@ class Triggers(FunctionsBase):
             pool_id=self.id,
             clock=clock,
             metrics=self.metrics,
+            alone=alone,
         )
         self.events.attach(self.runner)
         self.mappings = Mappings(
@@ -73,6 +79,7 @@ class Triggers(FunctionsBase):
             clock=clock,
             new_id=context.new_id,
             warm=self.pool.warm,
+            alone=alone,
         )
         self.mappings.load(context.controls)
         host.subscribe_controls(self.mappings.follow)

@@ -84,6 +84,7 @@ class Pool:
         clock: Clock,
         process: Process | None = None,
         settings: EventSettings | None = None,
+        alone: bool = False,
     ) -> None:
         self.process = process or Process()
         self.world = world
@@ -100,6 +101,7 @@ class Pool:
             clock=clock,
             metrics=self.metrics,
             settings=settings,
+            alone=alone,
         )
         self.queue.attach(self.runner)
 

@@ -323,8 +323,8 @@ class World:
     def __post_init__(self) -> None:
         self.client = self.local.client()
 
-    async def pool(self, name: str) -> Pool:
-        """Start a pool."""
+    async def pool(self, name: str, alone: bool = False) -> Pool:
+        """Start a pool; `alone`: one that knows that there is no other."""
         clock = LoopClock()
         line = Line(self.local.client())
         metrics = TriggerMetrics()
@@ -341,6 +341,7 @@ class World:
             site=Site("us-east-1", "000000000000", Quotas()),
             clock=clock,
             new_id=lambda: f"{name}-{next(ids)}",
+            alone=alone,
         )
         pool = Pool(name, mappings, line, clock, metrics)
         self.pools[name] = pool

@@ -35,15 +35,21 @@ PoolAddress = tuple[str, str]
 
 
 class Watch:
-    """What one observer knows of the pools. Pure: it is shown rows, and told the time."""
+    """What one observer knows of the pools. Pure: it is shown rows, and told the time.
 
-    def __init__(self, own: PoolAddress | None = None) -> None:
+    `own` is the pool that looks; `alone`: there can be no other, whatever rows are left of earlier ones.
+    """
+
+    def __init__(self, own: PoolAddress | None = None, alone: bool = False) -> None:
         self._own = own
+        self._alone = alone
         self._seen: dict[str, tuple[str, str, float]] = {}
         self.alive: list[PoolAddress] = [own] if own is not None else []
 
     def look(self, rows: list[dict[str, Any]], now_s: float) -> bool:
         """Take over all rows as they are at `now_s` (monotonic seconds); True when other pools are alive now."""
+        if self._alone:
+            return False
         before = self._seen
         seen: dict[str, tuple[str, str, float]] = {}
         for row in rows:
@@ -90,14 +96,16 @@ class PoolList:
 
 
 class Registry:
-    """A pool's own row, and what it sees of the others."""
+    """A pool's own row, and what it sees of the others, unless it is `alone` (see `Watch`)."""
 
-    def __init__(self, client: LocalClient, pool_id: str, address: str, clock: Clock) -> None:
+    def __init__(
+        self, client: LocalClient, pool_id: str, address: str, clock: Clock, alone: bool = False
+    ) -> None:
         self._client = client
         self._id = pool_id
         self._address = address
         self._clock = clock
-        self._watch = Watch((pool_id, address))
+        self._watch = Watch((pool_id, address), alone)
         # A pool that starts again under its id must be seen to move at once.
         self._beat = clock.wall_ms()
         self._changed: list[Callable[[], None]] = []

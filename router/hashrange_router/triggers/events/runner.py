@@ -7,7 +7,7 @@
 Any number of pools are at it at the same time. An event is whoever's name is in its row; the name stands for one
 claim of one run of a program. While an event is run its claim's counter is moved on; who sees a counter stand still
 for `SILENT_S` on the own clock takes the event over. So an event whose pool dies is run again, by another one or by
-the next: at least once, whatever happens between any two steps.
+the next: at least once, whatever happens between any two steps. A pool that knows that it is alone does not wait.
 
 An event that has been run for the last time is not run again only because its outcome cannot be delivered: the
 outcome is kept in the row first (`EventStore.settle`).
@@ -78,8 +78,11 @@ class EventRunner:
         clock: Clock,
         metrics: TriggerMetrics,
         settings: EventSettings | None = None,
+        alone: bool = False,
     ) -> None:
+        """`alone`: there can be no other pool, and nothing runs any more for those that there were."""
         self._store = store
+        self._alone = alone
         self._clock = clock
         self.settings = settings or EventSettings()
         self._run = EventRun(
@@ -220,7 +223,7 @@ class EventRunner:
         self._more = True
 
     def _is_free(self, seen: Seen, suspects: dict[tuple[str, str], tuple[str, int, float]]) -> bool:
-        if seen.owner is None:
+        if seen.owner is None or (self._alone and not seen.owner.startswith(self._name)):
             return True
         now_s = self._clock.monotonic()
         known = self._suspects.get(seen.name)

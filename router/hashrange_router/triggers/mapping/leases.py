@@ -61,9 +61,10 @@ def key_of(mapping: str, sort: str) -> dict[str, Any]:
 
 
 class Watch:
-    """What one pool has seen of the counters of others."""
+    """What one pool has seen of the counters of others. `only`: the pool beside which there can be no other."""
 
-    def __init__(self) -> None:
+    def __init__(self, only: str | None = None) -> None:
+        self._only = only
         self._seen: dict[str, tuple[LeaseRow, float]] = {}
 
     def look(self, rows: dict[str, LeaseRow], now_s: float) -> None:
@@ -82,7 +83,9 @@ class Watch:
 
     def free(self, row: LeaseRow, now_s: float) -> bool:
         """Whether a shard may be taken: given back, or its owner does not live any more."""
-        return row.owner is None or self.still_s(row.shard, now_s) >= LEASE_S
+        if row.owner is None or (self._only is not None and row.owner != self._only):
+            return True
+        return self.still_s(row.shard, now_s) >= LEASE_S
 
 
 def _life(row: LeaseRow) -> tuple[str | None, int, int]:
@@ -198,11 +201,19 @@ class Lease:
 
 @dataclass(frozen=True, slots=True)
 class Leases:
-    """The rows of all mappings, for the pool `owner`. Methods raise the ApiErrors of the table."""
+    """The rows of all mappings, for the pool `owner`. Methods raise the ApiErrors of the table.
+
+    `alone`: there can be no other pool, and nothing runs any more for those that there were.
+    """
 
     client: LocalClient
     owner: str
     clock: Clock
+    alone: bool = False
+
+    def watch(self) -> Watch:
+        """What is needed to see who has given up its shards."""
+        return Watch(self.owner if self.alone else None)
 
     async def rows(self, mapping: str) -> dict[str, LeaseRow]:
         """The rows of the shards of a mapping, by shard."""

@@ -49,7 +49,7 @@ STOP_S = 5.0
 
 
 class Mappings:
-    """See the module. `pool_id` is this pool's in `registry`; `warm`: see `Services`."""
+    """See the module. `pool_id` is this pool's in `registry`; `warm`: see `Services`, `alone`: see `Leases`."""
 
     def __init__(
         self,
@@ -66,6 +66,7 @@ class Mappings:
         clock: Clock,
         new_id: Callable[[], str],
         warm: Callable[[FunctionVersion], Awaitable[None]] | None = None,
+        alone: bool = False,
     ) -> None:
         self._services = Services(
             reader,
@@ -74,7 +75,7 @@ class Mappings:
             invoker,
             destinations,
             metrics,
-            Leases(client, pool_id, clock),
+            Leases(client, pool_id, clock, alone),
             site,
             clock,
             new_id,

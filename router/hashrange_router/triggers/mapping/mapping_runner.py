@@ -21,7 +21,7 @@ from hashrange.runtime.logging import get_logger
 from hashrange.wire.documents import ChangeDocument, ControlDocument
 from hashrange_router.streams.reader import Shard, Stream
 from hashrange_router.triggers.contracts import MAPPING
-from hashrange_router.triggers.mapping.leases import LEASE_S, Watch
+from hashrange_router.triggers.mapping.leases import LEASE_S
 from hashrange_router.triggers.mapping.lineage import LeaseRow, Plan, begins_at, plan
 from hashrange_router.triggers.mapping.services import GONE, MappingView, Services
 from hashrange_router.triggers.mapping.shard_runner import End, ShardRunner
@@ -56,7 +56,7 @@ class MappingRunner:
         self._services = services
         self._share = share
         self._view = MappingView(uuid)
-        self._watch = Watch()
+        self._watch = services.leases.watch()
         self._running: dict[str, tuple[ShardRunner, asyncio.Task[End]]] = {}
         self._continued: set[str] = set()
         self._rests_until: dict[str, float] = {}
