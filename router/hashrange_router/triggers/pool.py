@@ -65,6 +65,8 @@ class Pool:
         self._starting_max = 2 * (os.cpu_count() or 1)
         self._timer: asyncio.TimerHandle | None = None
         self._running = False
+        self._settled = asyncio.Event()
+        """Whether the pool has started, or never will any more."""
 
     async def start(self) -> None:
         """Clean up what a killed pool left, start the guard, follow the directory. OSError when it cannot."""
@@ -73,12 +75,14 @@ class Pool:
         self.settings.work_dir.chmod(0o711)
         await self.guard.start()
         self._running = True
+        self._settled.set()
         self._directory.subscribe(self._changed)
         self._tick()
 
     async def stop(self) -> None:
         """Kill every worker, end the guard, remove directories and cgroups. Code and logs stay."""
         self._running = False
+        self._settled.set()
         if self._timer is not None:
             self._timer.cancel()
         for fleet in list(self._fleets.values()):
@@ -93,8 +97,10 @@ class Pool:
     async def invoke(self, invocation: Invocation) -> InvocationResult:
         """Run it on a worker, warm or new; see contracts.Invoker. Cancelled, it returns when the worker is dead."""
         if not self._running:
+            await self._settled.wait()  # a server listens before the guard of its pool is ready
+        if not self._running:
             raise ApiError(
-                "ServiceException", "The pool is not running", status=500, fields={"Type": "Service"}
+                "ServiceException", "The pool is not running", status=503, fields={"Type": "Service"}
             )
         function = invocation.function
         metrics, name = self._metrics, function.name
