@@ -9,13 +9,14 @@ import pytest
 from hashrange_node.replica.effects import Effects
 from hashrange_node.storage import keyspace
 from hashrange_node.streams.recording import Recording
+from hashrange_node.transactions import evaluate
 
 from hashrange.errors import ApiError
 from hashrange.expr import compile_condition, compile_update
 from hashrange.model import record as records
 from hashrange.model.stream_record import unpack
 from hashrange.model.stream_sequence import index_of, sequence_of
-from hashrange.wire.messages import UPDATE, WriteItem
+from hashrange.wire.messages import DELETE, UPDATE, WriteItem
 from hashrange.wire.streams import Shard
 from hashrange.wire.transactions import DONE, TransactFinish, TransactPrepare, TransactWrite
 from tests.unit.stream_node_support import StreamBench
@@ -176,3 +177,23 @@ def test_a_transaction_of_several_partitions_is_recorded_when_it_is_carried_out(
     assert [each.event for each in found] == (["INSERT"] * 2 if commit else [])
     assert len({index_of(each.sequence) for each in found}) == (1 if commit else 0)
     assert all(each.stamp == stamp for each in found)
+
+
+def delete_of(bench: StreamBench, name: str) -> WriteItem:
+    return WriteItem(bench.replica.id, 1, DELETE, bench.schema().codec.encode({"pk": {"S": name}}))
+
+
+def test_what_is_finished_in_several_entries_is_recorded_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    bench = StreamBench()
+    for name in "abcd":
+        bench.write(name, v="x" * 300)
+    monkeypatch.setattr(evaluate, "FINISH_BYTES", 500)
+    monkeypatch.setattr(evaluate, "_SURELY_FITS", 400)  # old images count, also of what is deleted
+    actions = [delete_of(bench, name) for name in "abcd"]
+    stamp = bench.node.stamps.now + 5
+    bench.do(TransactPrepare(bench.replica.id, 1, b"t" * 16, stamp, actions))
+    hashes = [int.from_bytes(action.key[:8], "big") for action in actions]
+    bench.do(TransactFinish(bench.replica.id, 1, b"t" * 16, True, hashes))
+    found = bench.records()[4:]
+    assert [each.key for each in found] == [action.key for action in actions]
+    assert len({index_of(each.sequence) for each in found}) == 2

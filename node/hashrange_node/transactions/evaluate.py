@@ -176,7 +176,7 @@ def finish(locks: Sequence[Lock], committed: bool, situation: Situation) -> Effe
             merge(merged, stamped(effects, full_key, current, lock.stamp, index), place, index)
         merged.mutations.append((prefix + lock.key, None))
         released.append(lock)
-        sizes += lock.size
+        sizes += lock.size if recording is None else lock.size + lock.old_size
         if sizes > _SURELY_FITS and _bytes_of(merged) > FINISH_BYTES:
             break
     return merged
