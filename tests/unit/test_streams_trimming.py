@@ -5,9 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from hashrange_node.replica.group import Group
 from hashrange_node.streams import trimming
 from hashrange_node.streams.shards import records_prefix
 
+from hashrange.model.stream_sequence import sequence_bytes
 from tests.unit.stream_node_support import StreamBench
 
 DAY_S = 86_400.0
@@ -69,6 +71,35 @@ def test_trimming_goes_on_in_slices(bench: StreamBench, monkeypatch: pytest.Monk
     pass_time(bench, 1)
     assert stored(bench) == 0
     assert bench.node.streams.trimmer.trimmed == 10
+
+
+def test_a_slice_that_takes_long_does_not_put_off_the_next(
+    bench: StreamBench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bench.write("a")
+    bench.clock.advance(2 * DAY_S)
+    propose, held = Group.propose, []
+
+    def holding(self: Group, effects: Any, done: Any) -> bool:
+        return propose(self, effects, held.append if effects.ranges else done)
+
+    monkeypatch.setattr(Group, "propose", holding)
+    keeper, trimmer = bench.replica.stream, trimming.Trimmer()
+    now_ms = bench.clock.wall_ms()
+    assert trimmer.step(keeper, now_ms, int(DAY_S * 1000))
+    assert trimmer.step(keeper, now_ms, int(DAY_S * 1000)), "it is looked at again soon"
+
+
+def test_what_cannot_be_read_is_reported_and_looked_at_again(bench: StreamBench) -> None:
+    bench.write("a")
+    key = records_prefix(bench.replica.place.store, 0) + sequence_bytes(bench.records()[0].sequence)
+    value = bench.engine.get(key)
+    bench.engine.write([(key, b"short")])
+    pass_time(bench, 2 * DAY_S)
+    assert bench.errors
+    bench.engine.write([(key, value)])
+    pass_time(bench, 1)
+    assert stored(bench) == 0
 
 
 def test_only_what_is_trimmed_is_walked(bench: StreamBench, monkeypatch: pytest.MonkeyPatch) -> None:

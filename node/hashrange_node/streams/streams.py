@@ -18,7 +18,6 @@ from hashrange.runtime.clock import LOGICAL_BITS
 from hashrange_node.replica.effects import Effects
 from hashrange_node.replica.replica import Replica
 from hashrange_node.replica.split import BASE_INDEX, child_groups
-from hashrange_node.storage.engine import EngineError
 from hashrange_node.streams.keeper import StreamKeeper
 from hashrange_node.streams.reading import Reading
 from hashrange_node.streams.trimming import Trimmer
@@ -120,7 +119,9 @@ class Streams:
                 if row is not None and now_ms - row.shard.opened_ms >= settings.stream_rollover_s * 1000:
                     keeper.roll_over()
                 more |= self.trimmer.step(keeper, now_ms, int(settings.stream_retention_s * 1000))
-            except EngineError as error:
+            except (
+                Exception
+            ) as error:  # one partition that cannot be trimmed must not keep the others from it
                 node.report(f"the stream of partition {replica.id} could not be trimmed", error)
         if self._looking:
             node.scheduler.call_later(SLICE_PAUSE_S if more else LOOK_S, self._look)
