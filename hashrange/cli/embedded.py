@@ -212,13 +212,17 @@ class EmbeddedServer:
         register_front_metrics(self.telemetry, lambda: self.dispatcher, lambda: self.http)
         register_transaction_metrics(self.telemetry, self.context.transactions)
         register_storage_metrics(self)
+        alone = False
+        if config.triggers:
+            # Imported only where functions run: it would double the modules of every other server.
+            from hashrange.cli.embedded_triggers import is_alone, start_functions
+
+            alone = await is_alone(config)
         self.http = await serve(self.dispatcher, config.host, config.port, limits=http_limits(config))
         self.capacity.start()
         if config.triggers:
-            # Imported only where functions run: it would double the modules of every other server.
-            from hashrange.cli.embedded_triggers import start_functions
-
-            self.functions = await start_functions(self, operations)
+            # In the tick in which the port was opened: no request finds a server without the Lambda API.
+            self.functions = await start_functions(self, operations, alone)
         self.ready = True
 
     def _top_page(self) -> TopPage:

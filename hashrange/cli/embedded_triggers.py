@@ -19,6 +19,7 @@ from hashrange.cli.trigger_host import Host
 from hashrange.cli.trigger_settings import pool_settings
 from hashrange.cli.triggers import Triggers
 from hashrange.runtime.cluster_config import format_address
+from hashrange.runtime.config import ServeConfig
 
 if TYPE_CHECKING:
     from hashrange.cli.embedded import EmbeddedServer
@@ -44,10 +45,15 @@ class EmbeddedTriggers:
             shutil.rmtree(self._temporary, ignore_errors=True)
 
 
+async def is_alone(config: ServeConfig) -> bool:
+    """Whether nothing runs any more for an earlier pool of this data directory, which is waited for."""
+    return config.in_memory or await have_ended(config.data_dir.absolute() / FOLDER)
+
+
 async def start_functions(
-    server: EmbeddedServer, operations: dict[bytes, OperationEntry]
+    server: EmbeddedServer, operations: dict[bytes, OperationEntry], alone: bool
 ) -> EmbeddedTriggers:
-    """Let a server that listens run functions; raises StartupError when none can run here."""
+    """Let a server that listens run functions; raises StartupError when none can run here. `alone`: see `Triggers`."""
     config = server.config
     temporary = None
     if config.in_memory:
@@ -66,9 +72,7 @@ async def start_functions(
     hidden = () if config.in_memory else (config.data_dir,)
     settings = pool_settings(config, directory, endpoint_url(config.host, server.port), hidden)
     address = format_address(config.host, server.port)
-    functions = EmbeddedTriggers(
-        Triggers(host, settings, "embedded", address, await have_ended(settings.work_dir)), temporary
-    )
+    functions = EmbeddedTriggers(Triggers(host, settings, "embedded", address, alone), temporary)
     server.top.add(functions.triggers.top_part)
     try:
         await functions.triggers.prepare()
