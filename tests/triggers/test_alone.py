@@ -10,7 +10,7 @@ from typing import Any
 from hashrange_router.triggers.limits.group import process_tag
 from hashrange_router.triggers.mapping.leases import LEASE_S
 from hashrange_router.triggers.predecessors import guards_alive, have_ended
-from hashrange_router.triggers.registry import Registry
+from hashrange_router.triggers.registry import Registry, read_rows
 
 from hashrange.runtime.clock import ManualClock
 from tests.triggers import event_support
@@ -47,6 +47,11 @@ def test_rows_of_pools_that_were_killed_take_no_share() -> None:
         await alone.beat()
         assert alone.alive == [("b", "h:1")]
         assert alone.share(1000) == 1000
+        await alone.stop()
+        before = await read_rows(local.client())
+        await alone.start()
+        assert await read_rows(local.client()) == before, "it has nobody to tell that it lives"
+        await alone.stop()
 
     on_loop(test)
 

@@ -105,6 +105,7 @@ class Registry:
         self._id = pool_id
         self._address = address
         self._clock = clock
+        self._alone = alone
         self._watch = Watch((pool_id, address), alone)
         # A pool that starts again under its id must be seen to move at once.
         self._beat = clock.wall_ms()
@@ -126,7 +127,9 @@ class Registry:
         self._changed.append(changed)
 
     async def start(self) -> None:
-        """Write the row, look at the others, and go on with both until stopped."""
+        """Write the row, look at the others, and go on with both until stopped. One that is alone has nobody to tell."""
+        if self._alone:
+            return
         await self._try_beat()
         self._task = asyncio.get_running_loop().create_task(self._run())
 

@@ -147,9 +147,11 @@ class EventRunner:
         loop = asyncio.get_running_loop()
         self._loops = [
             loop.create_task(self._forever(self._look, "events could not be looked for")),
-            loop.create_task(self._forever(self._listen, "the bell of the events could not be heard")),
             loop.create_task(self._forever(self._renew_later, "claims of events could not be renewed")),
         ]
+        if not self._alone:  # else nobody rings: what is put in this process is taken over or looked for
+            listening = self._forever(self._listen, "the bell of the events could not be heard")
+            self._loops.append(loop.create_task(listening))
 
     async def stop(self, grace_s: float = 0.0) -> None:
         """Claim nothing more, give what is running `grace_s`, and leave the rest to the other pools at once."""
