@@ -127,9 +127,9 @@ class Registry:
         self._changed.append(changed)
 
     async def start(self) -> None:
-        """Write the row, look at the others, and go on with both until stopped. One that is alone has nobody to tell."""
+        """Write the row, look at the others, and go on with both until stopped."""
         if self._alone:
-            return
+            return  # there is nobody to tell
         await self._try_beat()
         self._task = asyncio.get_running_loop().create_task(self._run())
 
