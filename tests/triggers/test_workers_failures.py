@@ -200,3 +200,23 @@ def test_a_cancelled_call_returns_when_the_worker_is_dead(lab: Lab) -> None:
 
     assert lab.run(cancel()) == 0
     assert lab.value(function, 0) != first
+
+
+def test_very_many_files_are_too_much_in_tmp_and_disturb_nobody(tmp_path: Path) -> None:
+    source = """
+import os
+def handler(event, context):
+    number = 0
+    while True:
+        open("%s/%d" % (os.environ["TMPDIR"], number), "w").close()
+        number += 1
+"""
+    with laboratory(tmp_path, silence_s=2.0) as lab:
+        many = lab.begin(lab.python(source, ephemeral_mb=96, timeout_s=60))
+        other = lab.begin(lab.python("import time\ndef handler(e, c):\n    time.sleep(60)\n", timeout_s=60))
+        assert json.loads(many.result(60).payload)["errorType"] == "Runtime.ExitError"
+        with pytest.raises(TimeoutError):
+            other.result(
+                3.0
+            )  # longer than a pool may be silent: the guard did not take its own work for that
+        other.cancel()

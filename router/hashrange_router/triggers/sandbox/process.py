@@ -34,7 +34,7 @@ from hashrange_router.triggers.limits.group import is_stale, process_tag
 from hashrange_router.triggers.sandbox import child, mounts
 from hashrange_router.triggers.sandbox.child import Spec
 from hashrange_router.triggers.sandbox.isolation import Isolation, ladder
-from hashrange_router.triggers.sandbox.watch import directory_mb, resident_mb
+from hashrange_router.triggers.sandbox.watch import directory_mb, has_few_files, resident_mb
 
 _MESSAGE_MAX = 256 * 1024
 _TICK_S = 1.0
@@ -75,7 +75,7 @@ class Guard:
         self._directory = self._work_dir / "workers" / self._tag
         self._workers: dict[int, _Worker] = {}
         self._heard_at = time.monotonic()
-        self._measured_at = 0.0
+        self._measure_at = 0.0
         self._isolation = Isolation()
 
     def run(self) -> None:
@@ -107,22 +107,26 @@ class Guard:
         poll.register(wake_r, select.POLLIN)
         while True:
             watching = self._workers and self._limits.name == "watch"
-            poll.poll(1000 * (_WATCH_S if watching else _TICK_S))
+            left_s = self._heard_at + self._silence_s - time.monotonic()
+            wait_s = _WATCH_S if watching else min(_TICK_S, left_s) if left_s > 0 else _TICK_S
+            poll.poll(1000 * wait_s + 1)
             with contextlib.suppress(BlockingIOError):
                 os.read(wake_r, 4096)
-            # All that has arrived first: a guard that was itself frozen must not take that for silence.
+            # All that has arrived first, and nothing that takes time in between: a guard that was itself frozen, or
+            # at work, must not take that for silence.
             if not self._receive_all():
                 return
-            self._reap(wait=False)
-            now = time.monotonic()
-            if now - self._heard_at > self._silence_s:
+            if time.monotonic() - self._heard_at > self._silence_s:
                 for worker in self._workers.values():
                     self._kill(worker, "silence")
+            self._reap(wait=False)
             if watching:
                 self._watch_memory()
-            if now - self._measured_at >= _TICK_S:
-                self._measured_at = now
+            began = time.monotonic()
+            if began >= self._measure_at:
                 self._watch_files()
+                # Directories with very many files are looked at less often.
+                self._measure_at = began + max(_TICK_S, 10 * (time.monotonic() - began))
 
     # Messages.
 
@@ -260,6 +264,13 @@ class Guard:
     def _discard(self, directory: Path, group: Group | None) -> None:
         if group is not None:
             group.remove()
+        if not has_few_files(directory / "tmp"):
+            # It may take long to remove them, and the other workers need the guard.
+            if os.fork():
+                return
+            self._pool.close()  # or the pool would not notice when the guard dies
+            shutil.rmtree(directory, ignore_errors=True)
+            os._exit(0)
         shutil.rmtree(directory, ignore_errors=True)
 
     # Watching what has no limit in the kernel.
