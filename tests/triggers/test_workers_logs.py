@@ -140,3 +140,15 @@ def test_following_a_log(lab: Lab) -> None:
     assert "seen 2" in texts
     assert not lab.run(logs.wait(name, logs.read(name)[1], 0.01))
     assert {entry.request_id for entry in logs.read(name)[0]} != {""}
+
+
+def test_a_flood_of_lines_that_outlives_the_handler_stops_nobody(tmp_path: Path) -> None:
+    source = (
+        "import subprocess, time\ndef handler(e, c):\n    subprocess.Popen(['yes'])\n    time.sleep(0.2)\n"
+    )
+    with laboratory(tmp_path, silence_s=2.0) as lab:
+        lab.value(lab.python("def handler(e, c):\n    pass\n"))
+        flood = lab.python(source)
+        for _ in range(3):
+            assert lab.value(flood) is None
+        assert lab.workers() == 2, "the pool was never silent, or all workers would have been killed"

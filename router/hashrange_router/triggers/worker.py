@@ -28,7 +28,10 @@ from hashrange_router.triggers.logs import Capture, FunctionLog
 from hashrange_router.triggers.runtime_api import RuntimeApi
 from hashrange_router.triggers.settings import PoolSettings
 
-_READ = 65_536
+_READ = 4096
+"""Of what a worker writes at a time: many short lines of it keep the event loop for some milliseconds."""
+_PIPE = 65_536
+"""What a pipe holds."""
 _LEAVE_S = 0.25
 """A runtime that reported a failed start ends by itself; it is killed when it has not after so long."""
 _USERS = 10_000
@@ -338,11 +341,11 @@ class Worker:
         """Take what has been written and not been read yet, up to what a pipe holds."""
         if self._output_fd < 0:
             return
+        left = _PIPE  # and no more: what the handler has left running may write faster than it is read here
         try:
-            while data := os.read(self._output_fd, _READ):
+            while left > 0 and (data := os.read(self._output_fd, left)):
                 self._capture.feed(data)
-                if len(data) < _READ:
-                    return
+                left -= len(data)
         except BlockingIOError:
             pass
 
