@@ -205,6 +205,18 @@ def test_latest_is_bound_when_the_iterator_is_made(stream: FakeStream) -> None:
     assert numbers(stream.records(latest)) == [later]
 
 
+def test_the_number_of_another_partition_is_none_of_an_open_shard(stream: FakeStream) -> None:
+    for number in (sequence_of(2, 0), sequence_of(7, 100)):
+        for kind in ("AT_SEQUENCE_NUMBER", "AFTER_SEQUENCE_NUMBER"):
+            assert stream.refused(
+                "GetShardIterator",
+                StreamArn=stream.arn,
+                ShardId=stream.first.id,
+                ShardIteratorType=kind,
+                SequenceNumber=sequence_text(number),
+            ) == ("ValidationException", "Invalid SequenceNumber for the shard")
+
+
 def test_at_and_after_a_sequence_number(stream: FakeStream) -> None:
     written = [stream.change(stream.first, 10 + n, "k", {"p": {"S": "k"}}) for n in range(3)]
 

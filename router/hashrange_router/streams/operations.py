@@ -14,7 +14,7 @@ import orjson
 
 from hashrange.errors import ApiError, invalid_parameter, resource_not_found, validation
 from hashrange.model.stream_record import renderer, unpack
-from hashrange.model.stream_sequence import sequence_from, sequence_text
+from hashrange.model.stream_sequence import sequence_from, sequence_of, sequence_text
 from hashrange.wire.streams import LocateRecord, ReadRecords, RecordPage, Shard
 from hashrange_router.api.call import Call, Operation
 from hashrange_router.api.context import ANY_EPOCH, RouterContext
@@ -227,7 +227,9 @@ def _sequence_position(shard: Shard, kind: str, sequence: int) -> int:
     ValidationException for a number that the shard cannot have, TrimmedDataAccessException for one of a record
     that is gone, if its reading was to begin with it or behind it and records behind it are gone as well.
     """
-    if sequence < shard.start or (shard.end is not None and sequence > shard.end):
+    # An open shard has no end yet, but whatever it gets has its partition's numbers: nothing would come behind others.
+    end = shard.end if shard.end is not None else sequence_of(shard.partition + 1, 0) - 1
+    if not shard.start <= sequence <= end:
         raise validation("Invalid SequenceNumber for the shard")
     after = sequence if kind == AFTER_SEQUENCE_NUMBER else max(sequence - 1, shard.start)
     if after < shard.trimmed:
