@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import socket
 from base64 import b64encode
 from types import SimpleNamespace
@@ -11,9 +12,10 @@ import orjson
 import pytest
 from aiohttp import web
 from hashrange_router.auth import Secret, Verifier
+from hashrange_router.triggers import forwarding
 from hashrange_router.triggers.contracts import REQUEST_ID_HEADER, FunctionVersion, Invocation
 from hashrange_router.triggers.forwarding import UNKNOWN_WAITS_S, Forwarder, preferred
-from hashrange_router.triggers.registry import PoolList, Registry
+from hashrange_router.triggers.registry import BEAT_S, SILENT_S, PoolList, Registry
 
 from hashrange.errors import ApiError
 from hashrange.runtime.clock import ManualClock
@@ -179,18 +181,31 @@ def test_a_pool_that_has_not_heard_of_the_function_yet_is_asked_again() -> None:
     on_loop(test)
 
 
-def test_a_raw_request_is_handed_on_as_it_came() -> None:
+def test_nobody_waits_for_a_pool_that_stands_still(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(forwarding, "BEAT_S", 0.02)
+
     async def test(local: LocalNode) -> None:
-        async with http_server() as server:
-            server.answer = lambda sent: web.Response(status=202, body=b"x", headers={"X-Own": "1"})
-            forwarder = Forwarder(await pools(local, a=server.address), "AK", "secret")
-            target = "/2015-03-31/functions/a%3Ab/invocations?Qualifier=%24LATEST"
-            headers = {"Host": "db:8000", "Authorization": "AWS4 x", "Content-Length": "2", "X-Amz-Date": "d"}
-            reply = await forwarder.forward(target, headers, b"{}")
-            assert (reply.status, reply.body, reply.headers["x-own"]) == (202, b"x", "1")
-            (sent,) = server.sent
-            assert sent.target == target and sent.body == b"{}"
-            assert sent.headers["host"] == "db:8000" and sent.headers["authorization"] == "AWS4 x"
+        clock = ManualClock()
+        with socket.create_server(("127.0.0.1", 0)) as frozen:  # connections are taken, and nothing answers
+            pool = Registry(local.client(), "a", f"127.0.0.1:{frozen.getsockname()[1]}", clock)
+            await pool.beat()
+            forwarder = Forwarder(PoolList(local.client(), clock), "AK", "secret")
+            call = asyncio.create_task(forwarder.invoke(invocation()))
+            for _ in range(10):
+                await asyncio.sleep(0.05)
+                clock.advance(BEAT_S)
+                await pool.beat()
+            await pool.stop()
+            clock.advance(SILENT_S)
+            await asyncio.sleep(0.05)
+            assert not call.done(), "it lives, and then stops in order: what it has begun it answers"
+            await pool.beat()
+            for _ in range(round(SILENT_S / BEAT_S) + 1):
+                await asyncio.sleep(0.05)
+                clock.advance(BEAT_S)
+            with pytest.raises(ApiError) as failure:
+                await call
+            assert (failure.value.type_name, failure.value.status) == ("ServiceException", 500)
             await forwarder.stop()
 
     on_loop(test)

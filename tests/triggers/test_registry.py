@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from hashrange_router.triggers.registry import SILENT_S, PoolList, Registry, read_rows
 
+from hashrange.errors import ApiError
 from hashrange.runtime.clock import ManualClock
 from tests.unit.local_support import LocalNode, on_loop
 
@@ -44,6 +47,38 @@ def test_a_pool_that_falls_silent_is_taken_for_dead_by_the_own_clock() -> None:
         await other.beat()
         await one.beat()
         assert len(one.alive) == 2, "it was only slow"
+
+    on_loop(test)
+
+
+def test_that_rows_stand_still_which_nobody_could_write_says_nothing() -> None:
+    async def test(local: LocalNode) -> None:
+        clock = ManualClock()
+        down = local.client()
+        answered = down.call
+
+        async def refuse(operation: str, request: dict[str, Any]) -> dict[str, Any]:
+            raise ApiError("ServiceUnavailable", "", status=503)
+
+        one, other = Registry(down, "a", "h:1", clock), Registry(local.client(), "b", "h:2", clock)
+        pools = PoolList(down, clock)
+        await other.beat()
+        await one.beat()
+        await pools.refresh()
+        down.call = refuse  # type: ignore[method-assign]
+        clock.advance(SILENT_S)
+        with pytest.raises(ApiError):
+            await one.beat()
+        with pytest.raises(ApiError):
+            await pools.refresh()
+        down.call = answered  # type: ignore[method-assign]
+        assert await pools.refresh() == [("a", "h:1"), ("b", "h:2")]
+        await one.beat()
+        assert one.alive == [("a", "h:1"), ("b", "h:2")]
+        clock.advance(SILENT_S)
+        await one.beat()
+        await pools.refresh()
+        assert one.alive == [("a", "h:1")] and pools.is_silent("b") and not pools.is_silent("a")
 
     on_loop(test)
 

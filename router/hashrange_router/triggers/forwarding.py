@@ -2,21 +2,21 @@
 
     forwarder = Forwarder(PoolList(client, clock), access_key, secret)
     result = await forwarder.invoke(invocation)                          # contracts.Invoker
-    reply = await forwarder.forward("POST", target, headers, body)       # any request, as it came
     await forwarder.stop()
 
 Every pool serves the Lambda API on a port of its own. Calls of one function go to the same pool as long as it lives
 and has room, so that its warm workers are used; one that has no room is passed over for the next. Another pool is
-tried only when the one before has surely not begun.
+tried only when the one before has surely not begun. Nobody waits for a pool that stands still.
 """
 
 from __future__ import annotations
 
 import asyncio
 from base64 import b64decode, b64encode
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, Coroutine
+from contextlib import suppress
 from hashlib import blake2b
-from typing import Final
+from typing import Any, Final
 from urllib.parse import quote
 
 import orjson
@@ -25,21 +25,17 @@ from hashrange.errors import ApiError
 from hashrange_router.auth.outgoing import signed
 from hashrange_router.triggers.contracts import REQUEST_ID_HEADER, Invocation, InvocationResult
 from hashrange_router.triggers.http_client import HttpClient, HttpReply, NoAnswerError, NotSentError
-from hashrange_router.triggers.registry import PoolAddress, PoolList
+from hashrange_router.triggers.registry import BEAT_S, PoolAddress, PoolList
 
 MARGIN_S: Final = 60.0
 """How much longer than the function's own timeout a pool may take, to start a worker or to wait for one."""
-FORWARD_S: Final = 900.0 + MARGIN_S
 NOT_FOUND: Final = 404
 NOT_BEGUN: Final = frozenset((429, 503))
 """Answers of a pool that has no room, or is starting or stopping."""
 UNKNOWN_WAITS_S: Final = (0.02, 0.05, 0.1, 0.2, 0.4)
 """A pool that does not know a function which is known here is about to hear of it."""
 
-Send = Callable[[str], Awaitable[HttpReply]]
-_HOP_BY_HOP: Final = frozenset(
-    ("connection", "content-length", "expect", "keep-alive", "te", "transfer-encoding", "upgrade")
-)
+Send = Callable[[str], Coroutine[Any, Any, HttpReply]]
 
 
 class Forwarder:
@@ -99,21 +95,12 @@ class Forwarder:
             await asyncio.sleep(wait_s)
         return _result(reply)
 
-    async def forward(self, target: str, headers: dict[str, str], body: bytes) -> HttpReply:
-        """Hand on a POST as it came, with its signature: path, query, headers and body are not touched."""
-        kept = {name: value for name, value in headers.items() if name.lower() not in _HOP_BY_HOP}
-
-        async def send(address: str) -> HttpReply:
-            return await self._http.post(f"http://{address}{target}", kept, body, FORWARD_S)
-
-        return await self._send(target.partition("?")[0], send)
-
     async def _send(self, about: str, send: Send) -> HttpReply:
         """Send to the pools in the order that `about` gives them, until one has begun."""
         refusal: HttpReply | None = None
-        for _, address in preferred(await self._pools.refresh(), about):
+        for name, address in preferred(await self._pools.refresh(), about):
             try:
-                reply = await send(address)
+                reply = await self._while_alive(name, send(address))
             except NotSentError:
                 continue
             except NoAnswerError as error:
@@ -126,6 +113,19 @@ class Forwarder:
         if refusal is not None:
             return refusal
         raise _service_error("no trigger pool is running; start one with `hashrange triggers`", 503)
+
+    async def _while_alive(self, name: str, sending: Coroutine[Any, Any, HttpReply]) -> HttpReply:
+        """Wait for an answer of a pool; NoAnswerError once the pool stands still: what it ran has been ended."""
+        answer = asyncio.ensure_future(sending)
+        try:
+            while not (await asyncio.wait([answer], timeout=BEAT_S))[0]:
+                with suppress(ApiError):  # who cannot look knows nothing new
+                    await self._pools.refresh()
+                if self._pools.is_silent(name):
+                    raise NoAnswerError("it stands still")
+            return answer.result()
+        finally:
+            answer.cancel()
 
 
 def preferred(pools: list[PoolAddress], about: str) -> list[PoolAddress]:

@@ -45,6 +45,12 @@ class Watch:
         self._alone = alone
         self._seen: dict[str, tuple[str, str, float]] = {}
         self.alive: list[PoolAddress] = [own] if own is not None else []
+        self.silent: frozenset[str] = frozenset()
+        """Pools that have a row and are taken for dead. One that has stopped in order has no row."""
+
+    def blind(self) -> None:
+        """Rows could not be seen, and perhaps not be written: that a counter stands still says nothing."""
+        self._seen = {}
 
     def look(self, rows: list[dict[str, Any]], now_s: float) -> bool:
         """Take over all rows as they are at `now_s` (monotonic seconds); True when other pools are alive now."""
@@ -60,6 +66,7 @@ class Watch:
             seen[name] = (beat, row["address"]["S"], since_s)
         self._seen = seen
         found = {name: address for name, (_, address, at) in seen.items() if now_s - at < SILENT_S}
+        self.silent = frozenset(seen.keys() - found.keys())
         if self._own is not None:
             found[self._own[0]] = self._own[1]
         alive = sorted(found.items())
@@ -83,6 +90,10 @@ class PoolList:
         """The pools alive when it was last asked, by id."""
         return self._watch.alive
 
+    def is_silent(self, name: str) -> bool:
+        """Whether a pool stood still when it was last asked: its guard has killed its workers by now."""
+        return name in self._watch.silent
+
     async def refresh(self, max_age_s: float = BEAT_S) -> list[PoolAddress]:
         """The pools alive; what was read within `max_age_s` is good enough. ApiError when it cannot be read."""
         if self._looking is None:
@@ -90,7 +101,7 @@ class PoolList:
         async with self._looking:
             now_s = self.clock.monotonic()
             if self._looked_at is None or now_s - self._looked_at >= max_age_s:
-                self._watch.look(await read_rows(self._client), self.clock.monotonic())
+                await _look(self._client, self.clock, self._watch, now_s)
                 self._looked_at = now_s
         return self._watch.alive
 
@@ -154,8 +165,13 @@ class Registry:
             "beat": {"N": str(self._beat)},
             "expires": {"N": str(self._clock.wall_ms() // 1000 + EXPIRES_S)},
         }
-        await self._client.call("PutItem", {"TableName": TRIGGER_TABLE, "Item": row})
-        if self._watch.look(await read_rows(self._client), self._clock.monotonic()):
+        began_s = self._clock.monotonic()
+        try:
+            await self._client.call("PutItem", {"TableName": TRIGGER_TABLE, "Item": row})
+        except ApiError:
+            self._watch.blind()
+            raise
+        if await _look(self._client, self._clock, self._watch, began_s):
             for changed in self._changed:
                 changed()
 
@@ -172,6 +188,18 @@ class Registry:
         while True:
             await asyncio.sleep(BEAT_S)
             await self._try_beat()
+
+
+async def _look(client: LocalClient, clock: Clock, watch: Watch, began_s: float) -> bool:
+    """Have a watch look at the rows, as far as what began at `began_s` (monotonic seconds) shows that they move."""
+    try:
+        rows = await read_rows(client)
+    except ApiError:
+        watch.blind()
+        raise
+    if clock.monotonic() - began_s > BEAT_S:
+        watch.blind()
+    return watch.look(rows, clock.monotonic())
 
 
 async def read_rows(client: LocalClient) -> list[dict[str, Any]]:
