@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+from pathlib import Path
 from typing import Any
 
-from hashrange_router.triggers.mapping.leases import LEASE_S
+from hashrange_router.triggers.mapping.leases import HOLD_S, LEASE_S, RENEW_S
+from hashrange_router.triggers.settings import PoolSettings
 
 from tests.triggers.mapping_support import STREAM_ARN, World, elapse, failed, numbers_of, simulate
 
@@ -23,6 +25,13 @@ def owners(rows: dict[str, Any]) -> dict[str, int]:
 
 async def shared(world: World, wanted: dict[str, int]) -> bool:
     return owners(await world.rows()) == wanted
+
+
+def test_the_guard_ends_what_a_frozen_pool_runs_before_others_take_it_over() -> None:
+    """At worst it freezes just before it would have noticed that it cannot save its lease."""
+    killing_s = 0.5
+    assert HOLD_S + PoolSettings(Path()).silence_s + killing_s <= LEASE_S
+    assert RENEW_S < HOLD_S / 2
 
 
 def test_pools_share_the_shards_and_hand_them_over() -> None:

@@ -58,8 +58,9 @@ class PoolSettings:
     """Directories that workers do not see, where the machine allows it (data directories); homes and the pool's own
     are hidden anyway."""
 
-    silence_s: float = 6.0
-    """The guard kills every worker when the pool has not been heard of for so long."""
+    silence_s: float = 4.5
+    """The guard kills every worker when the pool has not been heard of for so long. Others take the pool's work over
+    no earlier (`mapping.leases`)."""
 
     log_file_bytes: int = 10 * 1024 * 1024
     log_files: int = 5

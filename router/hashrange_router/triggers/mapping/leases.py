@@ -31,10 +31,11 @@ from hashrange_router.triggers.contracts import STATUS_ROW, TRIGGER_TABLE, Local
 from hashrange_router.triggers.mapping.lineage import LeaseRow
 from hashrange_router.triggers.mapping.queue import Checkpoint
 
-LEASE_S: Final = 10.0
+LEASE_S: Final = 12.0
 """A lease whose counter has not moved for so long may be taken over."""
-HOLD_S: Final = 8.0
-"""The owner itself gives up earlier: what runs for it must be over by then."""
+HOLD_S: Final = 7.0
+"""The owner itself gives up earlier: what runs for it must be over by then. A pool that freezes just before it would
+have given up is ended by its guard (`PoolSettings.silence_s` later): that, too, must come before LEASE_S."""
 RENEW_S: Final = 3.0
 """How often the counter is moved on at least."""
 STATE_INLINE_BYTES = 300_000
@@ -129,7 +130,9 @@ class Lease:
         began = self._clock.monotonic()
         sets = ["#c = :c"]
         removes: list[str] = []
-        values: dict[str, Any] = {":c": {"N": str(self._counter + 1)}}
+        # Never the same number twice: of a write whose reply was lost it is not known whether it was seen.
+        self._counter += 1
+        values: dict[str, Any] = {":c": {"N": str(self._counter)}}
         if done:
             sets.append("done = :d")
             values[":d"] = {"BOOL": True}
@@ -137,7 +140,6 @@ class Lease:
             await self._describe(checkpoint, sets, removes, values)
         update = "SET " + ", ".join(sets) + (" REMOVE " + ", ".join(removes) if removes else "")
         await self._update(update, values)
-        self._counter += 1
         self.checkpoint = checkpoint
         self._confirmed_at = began
 
