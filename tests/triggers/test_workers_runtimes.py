@@ -122,6 +122,20 @@ def test_streamed_answers(lab: Lab) -> None:
     assert lab.invoke(function, {"parts": 0, "size": 0}).payload == b"end"
 
 
+@node
+def test_odd_errors_and_huge_answers_of_node(lab: Lab) -> None:
+    odd = lab.failure(
+        lab.node(
+            "exports.handler = async () => { throw Object.assign(new Error('no'), { name: 'bäd\\r\\n' }); };"
+        )
+    )
+    assert (odd["errorType"], odd["errorMessage"]) == ("bäd\r\n", "no")
+    huge = lab.node("exports.handler = async (size) => 'x'.repeat(size);", memory_mb=512)
+    for size in (7 << 20, 30 << 20):
+        assert lab.failure(huge, size)["errorType"] == "Function.ResponseSizeTooLarge"
+    assert lab.value(huge, 3) == "xxx"
+
+
 BASH = """#!/bin/bash
 api="http://$AWS_LAMBDA_RUNTIME_API/2018-06-01/runtime"
 headers=$(mktemp)

@@ -70,6 +70,8 @@ def test_the_state_of_a_window() -> None:
         assert isinstance(judge(payload, None, settings, unit), Failure)
     final = Unit([], window=Window(0), final=True)
     assert judge(b"null", None, settings, final) == Success()
+    deep = b'{"state": ' + b"[" * 400 + b"]" * 400 + b"}"
+    assert isinstance(judge(deep, None, settings, unit), Failure)
     both = Settings(tumbling_ms=1000, partial=True)
     answer = json.dumps({"state": 5, "batchItemFailures": [{"itemIdentifier": of(20)}]}).encode()
     assert judge(answer, None, both, unit) == Partial(20, b"5")

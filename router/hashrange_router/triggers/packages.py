@@ -120,7 +120,8 @@ class Packages:
     def prepare(self) -> None:
         """Make the directory; drop what was being unpacked when the pool was killed."""
         self._directory.mkdir(parents=True, exist_ok=True)
-        self._directory.chmod(0o755)
+        # Who knows what a package is called may read it, as workers must; others cannot find out.
+        self._directory.chmod(0o711)
         for path in self._directory.glob("*.part"):
             shutil.rmtree(path, ignore_errors=True)
 

@@ -14,6 +14,7 @@ import { format } from "node:util";
 
 const [host, port] = process.env.AWS_LAMBDA_RUNTIME_API.split(":");
 const PREFIX = "/2018-06-01/runtime";
+const ANSWER_BYTES_MAX = 6 * 1024 * 1024 + 100;
 const STREAMING = Symbol("streaming");
 const agent = new http.Agent({ keepAlive: true, maxSockets: 1, noDelay: true });
 
@@ -44,9 +45,14 @@ function describe(error) {
   return { errorType: typeof error, errorMessage: String(error), trace: [] };
 }
 
+// The name of an error, which may be anything, as the value of a header.
+function kindOf(error) {
+  return String(error?.name ?? "Error").replace(/[^\x21-\x7e]/g, "?");
+}
+
 function post(target, error, type) {
   const document = JSON.stringify(describe(error));
-  const headers = { "Content-Type": "application/json", "Lambda-Runtime-Function-Error-Type": type ?? error?.name ?? "Error" };
+  const headers = { "Content-Type": "application/json", "Lambda-Runtime-Function-Error-Type": type ?? kindOf(error) };
   return call("POST", target, document, headers);
 }
 
@@ -120,7 +126,7 @@ class ResponseStream extends Writable {
   breakOff(error) {
     const body = Buffer.from(JSON.stringify(describe(error))).toString("base64");
     this.request.addTrailers({
-      "Lambda-Runtime-Function-Error-Type": error?.name ?? "Error",
+      "Lambda-Runtime-Function-Error-Type": kindOf(error),
       "Lambda-Runtime-Function-Error-Body": body,
     });
     this.request.end();
@@ -216,6 +222,9 @@ async function answer(handler, event, context) {
   try {
     const value = await run(handler, event, context);
     body = JSON.stringify(value === undefined ? null : value) ?? "null";
+    if (Buffer.byteLength(body) > ANSWER_BYTES_MAX) {
+      throw named("Function.ResponseSizeTooLarge", `Response payload size exceeded maximum allowed payload size (${ANSWER_BYTES_MAX} bytes).`);
+    }
   } catch (error) {
     logError("Invoke Error", error);
     await post(`/invocation/${id}/error`, error);

@@ -80,7 +80,10 @@ def judge(payload: bytes, error: str | None, settings: Settings, unit: Unit) -> 
     if unit.window is not None:
         if not answer or "state" not in answer:
             return Failure("the function's answer has no state for its window")
-        state = EMPTY_STATE if answer["state"] is None else orjson.dumps(answer["state"])
+        try:
+            state = EMPTY_STATE if answer["state"] is None else orjson.dumps(answer["state"])
+        except TypeError:  # deeper than can be written
+            return Failure("the state of the function's answer cannot be kept")
     failures = answer.get("batchItemFailures") if answer and settings.partial else None
     if not failures:
         return Success(state) if failures in (None, []) else Failure("batchItemFailures is no list")
