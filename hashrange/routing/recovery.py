@@ -21,6 +21,7 @@ from hashrange.routing.retry import (
     lies_within,
     may_repeat,
     outcome_unknown,
+    patience_of,
 )
 from hashrange.wire.cluster import CONTROL, Placement
 from hashrange.wire.faults import LeadershipLost, NotLeader, StaleRoute, Unreachable
@@ -74,7 +75,7 @@ class Call:
 
     def deadline(self) -> float:
         """When the sender is answered at the latest, in monotonic seconds."""
-        return self.started + self.transport.policy.deadline_s * RULES[self.message.__class__].patience
+        return self.started + self.transport.policy.deadline_s * patience_of(self.message)
 
 
 def begin(call: Call, partition: int) -> None:

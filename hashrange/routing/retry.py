@@ -66,6 +66,13 @@ RULES: dict[type, Rule] = {
 transactions because of their txid, a CapacityReport because of its number."""
 
 
+def patience_of(message: Any) -> float:
+    """How many times the deadline an answer may take. Reading records takes longer only for readers that wait."""
+    if message.__class__ is streams.ReadRecords and not message.wait_ms:
+        return 1.0
+    return RULES[message.__class__].patience
+
+
 @dataclass(frozen=True, slots=True)
 class RetryPolicy:
     """Times in seconds. `silence_s`: a node not heard of for so long is not waited for."""

@@ -16,7 +16,7 @@ from typing import Any, Protocol
 
 from hashrange.routing.map import PlacementMap
 from hashrange.routing.recovery import Call, Recovery, begin
-from hashrange.routing.retry import RULES, RetryPolicy
+from hashrange.routing.retry import RetryPolicy, patience_of
 from hashrange.wire.faults import Unreachable
 from hashrange.wire.messages import Done, ReadItem, ReadRange, WriteItem
 
@@ -144,8 +144,7 @@ class RoutedTransport:
             begin(call, partition)
         else:
             call.node = node
-            patience = RULES[message.__class__].patience
-            self._request(node, message, call.answered, self._timeout_s * patience)
+            self._request(node, message, call.answered, self._timeout_s * patience_of(message))
 
     # What changes elsewhere.
 

@@ -12,6 +12,7 @@ from hashrange.routing.retry import RULES, RetryPolicy, may_repeat
 from hashrange.wire import capacity, cluster
 from hashrange.wire import messages as wire
 from hashrange.wire.faults import LeadershipLost, NotLeader, Overloaded, StaleRoute, Unreachable
+from hashrange.wire.streams import ReadRecords
 from hashrange.wire.transactions import (
     DONE,
     TransactFinish,
@@ -92,6 +93,17 @@ def test_writes_carry_ids_that_never_repeat_and_stay_over_retries() -> None:
     sent = [message.request_id for _, message in routing.peers.sent if message is first]
     assert len(sent) >= 3 and len(set(sent)) == 1
     assert len(set(routing.peers.applied)) == 2
+
+
+@pytest.mark.parametrize(("wait_ms", "patience"), [(0, 1), (1000, 3)])
+def test_only_a_reader_that_waits_for_records_is_given_longer(wait_ms: int, patience: int) -> None:
+    routing = Routing()
+    routing.peers.override = lambda node, message: NotLeader(7, None)
+    answers = routing.send(ReadRecords(7, 0, 5, "shard", 0, 10, 1 << 20, wait_ms))
+    routing.time.advance(5.5)
+    assert len(answers) == (1 if patience == 1 else 0)
+    routing.time.advance(5.0 * patience)
+    assert [answer.status for answer in answers] == [503]
 
 
 def test_an_id_given_by_the_sender_is_kept() -> None:
