@@ -51,6 +51,7 @@ def test_versions_are_numbered_and_stay_as_they_are(server: LambdaServer, aws: A
     two = aws.publish_version(FunctionName=name)
     assert (two["Version"], two["MemorySize"]) == ("2", 512)
     assert aws.get_function(FunctionName=name, Qualifier="1")["Configuration"]["MemorySize"] == 128
+    assert aws.publish_version(FunctionName=name)["Version"] == "2", "nothing has changed"
     aws.update_function_code(FunctionName=name, ZipFile=package("x = 1"), Publish=True)
     listed = aws.list_versions_by_function(FunctionName=name)["Versions"]
     assert [found["Version"] for found in listed] == ["$LATEST", "1", "2", "3"]
@@ -65,6 +66,21 @@ def test_versions_are_numbered_and_stay_as_they_are(server: LambdaServer, aws: A
     )
     assert first.code != third.code
     assert first.arn == f"{ARN}{name}:1"
+
+
+@pytest.mark.parametrize(
+    "change", [{"Description": "new"}, {"TracingConfig": {"Mode": "Active"}}, {"DeadLetterConfig": True}]
+)
+def test_what_workers_do_not_see_makes_a_version_too(aws: Any, name: str, change: dict[str, Any]) -> None:
+    if "DeadLetterConfig" in change:
+        change = {"DeadLetterConfig": {"TargetArn": f"{ARN}{name}"}}
+    before = aws.publish_version(FunctionName=name, Description="its own")
+    assert aws.publish_version(FunctionName=name)["Version"] == before["Version"]
+    aws.update_function_configuration(FunctionName=name, **change)
+    after = aws.publish_version(FunctionName=name)
+    assert int(after["Version"]) == int(before["Version"]) + 1
+    (member,) = change
+    assert after[member] == change[member]
 
 
 def test_publishing_under_conditions(aws: Any, name: str) -> None:

@@ -175,19 +175,10 @@ def stamped(configuration: dict[str, Any], setting: Setting) -> dict[str, Any]:
     return {**configuration, "LastModified": setting.modified, "RevisionId": setting.new_id()}
 
 
-_NOT_THE_WORKERS = frozenset(
-    {
-        "DeadLetterConfig",
-        "Description",
-        "FunctionArn",
-        "LastModified",
-        "LastUpdateStatus",
-        "RevisionId",
-        "State",
-        "TracingConfig",
-        "Version",
-    }
+_OF_ONE_VERSION = frozenset(
+    {"FunctionArn", "LastModified", "LastUpdateStatus", "RevisionId", "State", "Version"}
 )
+_NOT_THE_WORKERS = _OF_ONE_VERSION | {"DeadLetterConfig", "Description", "TracingConfig"}
 
 
 def worker_revision(configuration: dict[str, Any], code: str) -> str:
@@ -196,9 +187,18 @@ def worker_revision(configuration: dict[str, Any], code: str) -> str:
     return sha256(orjson.dumps([seen, code], option=orjson.OPT_SORT_KEYS)).hexdigest()[:32]
 
 
-def same_function(one: dict[str, Any], other: dict[str, Any]) -> bool:
-    """Whether two stored versions are the same but for their numbers: publishing gives no new version then."""
-    return bool(one["Revision"] == other["Revision"])
+def same_function(published: dict[str, Any], latest: dict[str, Any]) -> bool:
+    """Whether a version is what is there now: publishing gives no new version then.
+
+    A version that was given a description of its own has in `Described` the one that it was published from.
+    """
+    return bool(published["Code"] == latest["Code"] and _compared(published) == _compared(latest))
+
+
+def _compared(stored: dict[str, Any]) -> dict[str, Any]:
+    configuration = stored["Configuration"]
+    seen = {member: value for member, value in configuration.items() if member not in _OF_ONE_VERSION}
+    return {**seen, "Description": stored.get("Described", configuration["Description"])}
 
 
 def shown(stored: dict[str, Any], arn: str | None = None) -> dict[str, Any]:

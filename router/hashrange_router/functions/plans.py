@@ -229,6 +229,8 @@ def _published(document: Document, setting: Setting, description: str | None = N
     if description is not None:
         configuration["Description"] = description
     version = {**latest, "Configuration": configuration}
+    if description is not None:
+        version["Described"] = latest["Configuration"]["Description"]
     after = {
         **document,
         "Versions": {**document["Versions"], number: version},
