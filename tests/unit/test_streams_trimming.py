@@ -76,6 +76,7 @@ def test_trimming_goes_on_in_slices(bench: StreamBench, monkeypatch: pytest.Monk
 def test_a_slice_that_takes_long_does_not_put_off_the_next(
     bench: StreamBench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(trimming, "SLICE", 1)
     bench.write("a")
     bench.clock.advance(2 * DAY_S)
     propose, held = Group.propose, []
@@ -88,6 +89,21 @@ def test_a_slice_that_takes_long_does_not_put_off_the_next(
     now_ms = bench.clock.wall_ms()
     assert trimmer.step(keeper, now_ms, int(DAY_S * 1000))
     assert trimmer.step(keeper, now_ms, int(DAY_S * 1000)), "it is looked at again soon"
+
+
+def test_a_few_records_are_not_followed_at_once(bench: StreamBench, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(trimming, "SLICE", 3)
+    for number in range(4):
+        bench.write(f"k{number}")
+    bench.clock.advance(2 * DAY_S)
+    keeper, trimmer = bench.replica.stream, trimming.Trimmer()
+    now_ms, day_ms = bench.clock.wall_ms(), int(DAY_S * 1000)
+    assert trimmer.step(keeper, now_ms, day_ms), "more may be due"
+    bench.scheduler.run(5)
+    assert not trimmer.step(keeper, now_ms, day_ms), "nothing more is due"
+    bench.scheduler.run(5)
+    assert trimmer.trimmed == 4
+    assert keeper.trim_due_ms == now_ms + day_ms // 1000
 
 
 def test_what_cannot_be_read_is_reported_and_looked_at_again(bench: StreamBench) -> None:

@@ -20,6 +20,8 @@ from hashrange_node.streams.shards import ShardRow, records_prefix, sequence_in
 
 SLICE = 2_000
 """Records looked at in one go: some milliseconds."""
+GATHER = 1_000
+"""Records are let go of this part of the retention time late at most: 86 s of a day."""
 
 
 class Trimmer:
@@ -47,7 +49,11 @@ class Trimmer:
             if count:
                 self._begin(keeper)
                 keeper.trim(row, last, self._end(keeper, count))
-                return True
+                if count == SLICE or (oldest is None and not shard.open):
+                    return True
+                # What becomes due next waits for more: an entry for each few records would cost more than they do.
+                keeper.trim_due_ms = wall_ms + retention_ms // GATHER
+                return False
             if oldest is not None:
                 due_ms = (oldest >> LOGICAL_BITS) + retention_ms
                 break
