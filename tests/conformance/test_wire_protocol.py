@@ -151,8 +151,6 @@ def test_no_target(raw: Raw) -> None:
         "DynamoDB_20120810.ExecuteStatement",
         "DynamoDB_20120810.BatchExecuteStatement",
         "DynamoDB_20120810.ExecuteTransaction",
-        "DynamoDBStreams_20120810.ListStreams",
-        "DynamoDBStreams_20120810.GetRecords",
     ],
 )
 def test_operations_of_later_versions(raw: Raw, target: str) -> None:
