@@ -190,7 +190,17 @@ def _run(
         for each in cluster.partitions(TABLE)
     ]
     load.start(probed)
-    scene = Scene(cluster, load, random.Random(seed), say, options.short, outcome.wrong, outcome.notes, zones)
+    scene = Scene(
+        cluster,
+        load,
+        random.Random(seed),
+        say,
+        options.short,
+        outcome.wrong,
+        outcome.notes,
+        zones,
+        options.judge_times,
+    )
     try:
         if not load.wait_writable(30):
             outcome.wrong.append("the table never took writes")
