@@ -148,7 +148,7 @@ def test_an_unknown_command_is_seen() -> None:
 def test_the_readme_names_the_test_command() -> None:
     text = (ROOT / "README.md").read_text(encoding="utf-8")
     make = "python3 -m venv .venv && .venv/bin/pip install -q -e '.[dev]'"
-    assert f"{make} && .venv/bin/pytest -n 2 --dist worksteal" in text
+    assert f"{make} && .venv/bin/pytest -n 3 --dist worksteal" in text
 
 
 def generate(folder: Path, out: Path) -> dict[str, bytes]:
