@@ -34,6 +34,7 @@ from hashrange_client.load.client import Client
 from hashrange_client.load.prepare import prepare
 from hashrange_client.load.settings import LoadSettings
 from hashrange_node.storage.rocks import RocksEngine
+from hashrange_node.streams.trimming import SLICE
 
 from hashrange.runtime.clock import LOGICAL_BITS
 from tests.bench.servers import Place, Server, start
@@ -225,7 +226,8 @@ def measure_trimming(records: int) -> list[dict[str, Any]]:
     """Trim `records` // 10 records, with as many, twice as many ... ten times as many in the stream."""
     print(f"\nTrimming\n{'trimmed':>9}{'records behind':>16}{'CPU µs/record':>15}{'entries':>9}")
     rows = []
-    trimmed = max(records // 10, 1_000)
+    # Whole slices: what is less waits until there is more of it.
+    trimmed = max(records // 10 // SLICE, 1) * SLICE
     for behind in (0, 3 * trimmed, 9 * trimmed):
         with tempfile.TemporaryDirectory() as directory:
             used_s, entries = _trim(Path(directory), trimmed, behind)
