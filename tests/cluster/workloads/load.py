@@ -235,13 +235,15 @@ class Load:
 
     async def _final_look(self) -> None:
         client: ApiClient = RawClient(self._endpoints[0], timeout_s=20.0)
-        async with asyncio.timeout(FINAL_DEADLINE_S):
-            for register in self.registers.all.values():
-                await self._insist(self.registers.read, client, 9000, register)
-            for purse in self.purses.all:
-                await self._insist(self.purses.read, client, 9000, purse, True)
-            await self._insist(self.ledger.verify, client)
-        client.close()
+        try:
+            async with asyncio.timeout(FINAL_DEADLINE_S):
+                for register in self.registers.all.values():
+                    await self._insist(self.registers.read, client, 9000, register)
+                for purse in self.purses.all:
+                    await self._insist(self.purses.read, client, 9000, purse, True)
+                await self._insist(self.ledger.verify, client)
+        finally:
+            client.close()
 
     async def _insist(self, what: Any, *arguments: Any) -> None:
         """Repeat a read until it is answered; the deadline is the caller's."""
