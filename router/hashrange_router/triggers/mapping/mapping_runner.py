@@ -188,22 +188,22 @@ class MappingRunner:
         stream = await services.reader.stream(view.stream_arn)
         shards = await services.reader.shards(view.stream_arn)
         self._watch.look(rows, now_s)
-        todo = plan(shards, rows, view.latest_from_ms)
-        self._count(todo, rows, now_s)
-        for shard in todo.ready:
+        planned = plan(shards, rows, view.latest_from_ms)
+        self._count(planned, rows, now_s)
+        for shard in planned.ready:
             if shard.id not in self._running and self._may_take(shard, rows.get(shard.id), now_s):
                 await self._take(stream, shard, rows.get(shard.id))
-        await self._clean(todo, rows, now_s)
+        await self._clean(planned, rows, now_s)
         for _ in range(min(self._share.surplus(), len(self._running))):
             runner = next((each for each, _ in self._running.values() if not each.wanted_gone), None)
             if runner is not None:
                 runner.stop()
 
-    def _count(self, todo: Plan, rows: Mapping[str, LeaseRow], now_s: float) -> None:
+    def _count(self, planned: Plan, rows: Mapping[str, LeaseRow], now_s: float) -> None:
         """Take down who has how many shards."""
         held: dict[str, int] = {}
         free_since: dict[str, float] = {}
-        for shard in todo.ready:
+        for shard in planned.ready:
             row = rows.get(shard.id)
             if shard.id in self._running:
                 continue
@@ -213,7 +213,7 @@ class MappingRunner:
                 held[row.owner] = held.get(row.owner, 0) + 1
         self._free_since = free_since
         self.held = held
-        self.ready = len(todo.ready)
+        self.ready = len(planned.ready)
 
     def _may_take(self, shard: Shard, row: LeaseRow | None, now_s: float) -> bool:
         """Whether this pool takes a shard now: its share allows it, it had the parent, or nobody else wants it."""
@@ -266,10 +266,10 @@ class MappingRunner:
             self._rests_until[shard] = self._services.clock.monotonic() + AGAIN_S
         self.look()
 
-    async def _clean(self, todo: Plan, rows: Mapping[str, LeaseRow], now_s: float) -> None:
+    async def _clean(self, planned: Plan, rows: Mapping[str, LeaseRow], now_s: float) -> None:
         """Remove rows of shards that are trimmed away; what was never finished of them cannot be any more."""
         leases = self._services.leases
-        for name in todo.vanished:
+        for name in planned.vanished:
             if name not in self._running and self._watch.free(rows[name], now_s):
                 lease = await leases.take(self._uuid, name, rows[name], 0)
                 if lease is not None:
@@ -278,7 +278,7 @@ class MappingRunner:
                     dropped[(self._uuid, "")] = dropped.get((self._uuid, ""), 0) + 1
                     await lease.save(lease.checkpoint, done=True)
                     await lease.release()
-        for name in todo.stale:
+        for name in planned.stale:
             await leases.remove(self._uuid, name)
             self._continued.discard(name)
             self._rests_until.pop(name, None)
