@@ -1,0 +1,1 @@
+"""What the cache tier costs: `python -m tests.bench.dax`."""
