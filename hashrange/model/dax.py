@@ -7,6 +7,7 @@ Everything that a cache cluster is, but for what it has cached, is kept in the c
     dax-primary     <cluster>              which node is the primary (`PrimaryDocument`)
     dax-parameters  <group>                a parameter group (`ParameterDocument`)
     dax-subnets     <group>                a subnet group
+    dax-slots       all                    slots given out a moment ago (`SlotsDocument`)
     dax-events      all                    the latest events (`EventsDocument`)
     dax-attributes  <id>                   an attribute list: {"Names": [...]}; never removed
     dax-tls         ca                     the authority of this installation's certificates
@@ -17,13 +18,15 @@ address is at the base port + its slot; what else there is see `ports_of`.
 
 from __future__ import annotations
 
-from typing import Final, NamedTuple, TypedDict
+from collections.abc import Mapping
+from typing import Any, Final, NamedTuple, Protocol, TypedDict, cast
 
 CLUSTER: Final = "dax-cluster"
 NODE: Final = "dax-node"
 PRIMARY: Final = "dax-primary"
 PARAMETERS: Final = "dax-parameters"
 SUBNETS: Final = "dax-subnets"
+TAKEN: Final = "dax-slots"
 EVENTS: Final = "dax-events"
 ATTRIBUTES: Final = "dax-attributes"
 TLS: Final = "dax-tls"
@@ -129,9 +132,24 @@ class Event(TypedDict):
 
 
 class EventsDocument(TypedDict):
-    """The latest events, oldest first."""
+    """The latest events, oldest first. `Total` counts those that there have ever been."""
 
     Events: list[Event]
+    Total: int
+
+
+class SlotsDocument(TypedDict):
+    """When slots were given out, in seconds, by slot: nobody else takes them before they are in a cluster's document."""
+
+    Given: dict[str, float]
+
+
+class Controls(Protocol):
+    """The control documents that a program follows (`hashrange.wire.documents.ControlDocuments`)."""
+
+    def get(self, kind: str, name: str) -> Mapping[str, Any] | None:
+        """One document with its generation, or None."""
+        ...
 
 
 def node_name(cluster: str, node_id: str) -> str:
@@ -143,3 +161,20 @@ def ttl_ms(parameters: ParameterDocument | None, name: str) -> int:
     """A time to live of a parameter group, in milliseconds; the default where it says nothing."""
     text = parameters["Values"].get(name) if parameters is not None else None
     return int(text) if text is not None else TTL_DEFAULT_MS
+
+
+def parameters_of(controls: Controls, cluster: str) -> ParameterDocument | None:
+    """The parameter group in force for a cluster; None for the default one, whose values nobody can change."""
+    wanted = controls.get(CLUSTER, cluster)
+    group = wanted["document"]["ParameterGroup"] if wanted is not None else DEFAULT_PARAMETERS
+    found = controls.get(PARAMETERS, group)
+    return cast("ParameterDocument", found["document"]) if found is not None else None
+
+
+def ttls_of(controls: Controls, cluster: str) -> tuple[int, int]:
+    """The times to live in force for a cluster's items and query results, in milliseconds.
+
+    They change with the documents `dax-cluster` of the cluster and `dax-parameters`: watch both.
+    """
+    group = parameters_of(controls, cluster)
+    return ttl_ms(group, RECORD_TTL), ttl_ms(group, QUERY_TTL)
