@@ -7,6 +7,7 @@ way of a text: `tokens`, `parser` (syntax tree), `words` and `binding` (checks; 
 trees.
 """
 
+from hashrange.expr.compiled import Compiled
 from hashrange.expr.context import (
     BoundKeyCondition,
     ExpressionContext,
@@ -33,6 +34,7 @@ __all__ = [
     "Bound",
     "BoundKeyCondition",
     "BoundUpdate",
+    "Compiled",
     "Condition",
     "ExpressionContext",
     "ExpressionError",

@@ -9,6 +9,8 @@ The constructor validates the values and makes them canonical in place. Each exp
 compiled, in the order of the calls; `finish` refuses names and values that none of them used, and then key
 conditions of a shape that no schema could take.
 
+An expression may also be a `Compiled`: a tree instead of a text, with values of its own.
+
 A request that uses expressions seen before costs a cache look-up each. The keys of the maps are not looked at
 then: a key that an expression uses is well formed, and one that none uses is an error anyway. They are
 checked as soon as anything is wrong, since the service reports a malformed key before all else.
@@ -21,6 +23,7 @@ from collections.abc import Mapping, Sequence
 from typing import Final
 
 from hashrange.errors import ApiError, validation
+from hashrange.expr.compiled import Compiled, program_of, value_names
 from hashrange.expr.errors import CURRENT_WORDING, ExpressionError, Wording, message_text
 from hashrange.expr.java_order import listed
 from hashrange.expr.keycondition import Condition, KeyAttribute, KeyCondition, resolve_key_condition
@@ -91,14 +94,7 @@ class ExpressionContext:
         if not values:
             self._check_names()
             raise ExpressionError("ExpressionAttributeValues must not be empty")
-        normalise = CURRENT.normalise_value if wording == "2026" else CLASSIC.normalise_value
-        size = 0
-        for name, value in values.items():
-            try:
-                size += normalise(value)
-            except ApiError as error:
-                raise self._value_error(name, error) from None
-        self._values_size = size
+        self._normalise(values)
 
     def condition(self, text: str) -> Bound:
         """A ConditionExpression."""
@@ -149,8 +145,11 @@ class ExpressionContext:
 
     def _bind(self, kind: str, text: str) -> tuple[Program, Values]:
         try:
-            program = program_for(kind, text, self.names)
-            values = program.check_values(self.values, self.wording)
+            if text.__class__ is Compiled:
+                program, values = self._bind_compiled(kind, text)
+            else:
+                program = program_for(kind, text, self.names)
+                values = program.check_values(self.values, self.wording)
         except ExpressionError:
             self._check_maps()
             raise
@@ -158,6 +157,24 @@ class ExpressionContext:
             self._check_maps()
         self._programs.append(program)
         return program, values
+
+    def _bind_compiled(self, kind: str, compiled: Compiled) -> tuple[Program, Values]:
+        """An expression that is parsed already and has its values with it, checked as all values are."""
+        values = dict(zip(value_names(len(compiled.values)), compiled.values, strict=True))
+        self._normalise(values)
+        program = program_of(kind, compiled)
+        return program, program.check_values(values, self.wording)
+
+    def _normalise(self, values: Mapping[str, AttributeValue]) -> None:
+        """Make values canonical and count their sizes; raises for invalid ones."""
+        normalise = CURRENT.normalise_value if self.wording == "2026" else CLASSIC.normalise_value
+        size = 0
+        for name, value in values.items():
+            try:
+                size += normalise(value)
+            except ApiError as error:
+                raise self._value_error(name, error) from None
+        self._values_size += size
 
     def _unused(self, parameter: str, keys: Mapping[str, object], used: frozenset[str]) -> ExpressionError:
         self._check_maps()

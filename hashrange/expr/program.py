@@ -73,14 +73,22 @@ class Program:
         "value_names",
     )
 
-    def __init__(self, kind: str, tree: Tree | None, binder: Binder | None, names: frozenset[str]) -> None:
+    def __init__(
+        self,
+        kind: str,
+        tree: Tree | None,
+        binder: Binder | None,
+        names: frozenset[str],
+        own_values: bool = False,
+    ) -> None:
+        """`names` are those of the request that are used; with `own_values` no values of the request are."""
         self.kind = kind
         self.tree = tree
         self.used_names = names
         self.steps: tuple[Step, ...] = tuple(binder.steps) if binder else ()
         self.checks = tuple(step for step in self.steps if not isinstance(step, Defined))
         self.value_names: tuple[str, ...] = tuple(binder.value_names) if binder else ()
-        self.used_values = frozenset(self.value_names)
+        self.used_values: frozenset[str] = frozenset(() if own_values else self.value_names)
         self._take = _taker(self.value_names)
         self.heads: tuple[str, ...] = tuple(binder.heads) if binder else ()
         self.nested_heads: tuple[str, ...] = tuple(binder.nested_heads) if binder else ()

@@ -107,8 +107,9 @@ def quick_validator(operation: Operation, exact: Validator) -> Validator:
                     continue
                 check = checks.get(name)
                 if check is None:
-                    if expected is None:
-                        continue  # not a member of this operation: ignored, as the service does
+                    # No member of this operation is ignored, as the service does. An expression may be Compiled.
+                    if expected is None or isinstance(value, expected):
+                        continue
                     break
                 if not check(value):
                     break

@@ -57,7 +57,7 @@ def _never(value: Any) -> bool:
 
 def _of_type(plain: type) -> Predicate:
     def check(value: Any) -> bool:
-        return type(value) is plain
+        return isinstance(value, plain)  # an expression may be a Compiled
 
     return check
 

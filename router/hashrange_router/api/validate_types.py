@@ -16,6 +16,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from hashrange.errors import ApiError, serialization
+from hashrange.expr import Compiled
 from hashrange_router.api.model import Shape
 from hashrange_router.api.validate_values import (
     JAVA_CLASSES,
@@ -179,7 +180,7 @@ def _whole_number(kind: str) -> Converter:
 
 
 def _scalar(kind: str) -> Converter:
-    accepted: tuple[type, ...] = (str,) if kind in ("string", "blob") else (int, float)
+    accepted: tuple[type, ...] = (str, Compiled) if kind in ("string", "blob") else (int, float)
 
     def convert(value: Any) -> Any:
         if type(value) in accepted:
