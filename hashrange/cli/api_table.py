@@ -8,6 +8,8 @@ import typer
 from hashrange_router.api.model import table_of_operations
 from hashrange_router.api.operations import SUPPORTED
 from hashrange_router.api.tables_misc import REFUSED as REFUSED_TABLES
+from hashrange_router.dax.model import dax_model
+from hashrange_router.dax.service import SUPPORTED as DAX
 from hashrange_router.functions.model import lambda_model
 from hashrange_router.functions.service import SUPPORTED as FUNCTIONS
 from hashrange_router.functions.service import refused
@@ -30,6 +32,7 @@ def rows() -> list[tuple[str, str, bool]]:
     ]
     others = scaling_model().operations.values()
     found += [(each.service, each.name, each.name in SCALING) for each in others]
+    found += [(each.service, each.name, each.name in DAX) for each in dax_model().operations.values()]
     return found + [("lambda", name, name in FUNCTIONS) for name in sorted(lambda_model().routes)]
 
 

@@ -28,6 +28,8 @@ from hashrange_router.api.operations import entries
 from hashrange_router.api.tables_plan import Site
 from hashrange_router.api.tables_quotas import Quotas
 from hashrange_router.auth.gate import authenticator
+from hashrange_router.dax.service import dax_service
+from hashrange_router.dax.setting import DaxSite
 from hashrange_router.http.server import HttpServer, serve
 from hashrange_router.pages import Pages
 from hashrange_router.scaling.service import scaling_service
@@ -207,6 +209,7 @@ class EmbeddedServer:
             ),
         )
         self.dispatcher.serve(scaling_service(self.context))
+        self.dispatcher.serve(dax_service(self.context, self._dax_site()))
         self.dispatcher.note = self.meter.note
         register_capacity_metrics(self.telemetry, self.meter)
         register_front_metrics(self.telemetry, lambda: self.dispatcher, lambda: self.http)
@@ -224,6 +227,10 @@ class EmbeddedServer:
             # In the tick in which the port was opened: no request finds a server without the Lambda API.
             self.functions = await start_functions(self, operations, alone)
         self.ready = True
+
+    def _dax_site(self) -> DaxSite | None:
+        """Where supervised cache nodes run; None where nobody starts any."""
+        return None
 
     def _top_page(self) -> TopPage:
         """What `hashrange top` shows; without keys where only those who sign may see data."""

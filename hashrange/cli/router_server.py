@@ -21,6 +21,8 @@ from hashrange_router.api.operations import entries
 from hashrange_router.api.tables_plan import Site
 from hashrange_router.api.tables_quotas import Quotas
 from hashrange_router.auth.gate import authenticator
+from hashrange_router.dax.service import dax_service
+from hashrange_router.dax.setting import DaxSite
 from hashrange_router.http.request import Request
 from hashrange_router.http.server import HttpServer, serve
 from hashrange_router.pages import Pages
@@ -208,6 +210,7 @@ class RouterServer:
             ),
         )
         self.dispatcher.serve(scaling_service(self.context))
+        self.dispatcher.serve(dax_service(self.context, self._dax_site()))
         self.dispatcher.note = self.meter.note
         register_capacity_metrics(self.telemetry, self.meter)
         register_front_metrics(self.telemetry, lambda: self.dispatcher, lambda: self.http)
@@ -237,6 +240,10 @@ class RouterServer:
         self.routing.start()
         self.capacity.start()
         self._probe()
+
+    def _dax_site(self) -> DaxSite | None:
+        """Where supervised cache nodes run; None where nobody starts any."""
+        return None
 
     async def _serve_functions(self, operations: dict[bytes, OperationEntry]) -> None:
         """Serve the Lambda API too, for the pools that there may be. `operations` are the dispatcher's."""

@@ -139,7 +139,7 @@ class EventsDocument(TypedDict):
 
 
 class SlotsDocument(TypedDict):
-    """When slots were given out, in seconds, by slot: nobody else takes them before they are in a cluster's document."""
+    """When slots were given out, in seconds, by slot: nobody else takes them until a cluster's document has them."""
 
     Given: dict[str, float]
 
