@@ -1,0 +1,153 @@
+"""The item cache: GetItem and BatchGetItem, misses of one key made one read, and the states that writes leave.
+
+A read under way is a *flight*. Who misses a key that is under way waits for it. A flight is *void* from the moment
+that a write of its key has ended, or the key was invalidated: it still answers those who waited for it before, but is
+not cached, and later requests do not join it. So a read never brings back what a write has replaced.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from enum import Enum
+from typing import TypeAlias
+
+from hashrange.errors import ApiError
+from hashrange.model.item_state import UNKNOWN_STAMP, ItemState
+from hashrange.model.table import TableSchema
+from hashrange_dax.cache import CacheStore, ItemEntry
+from hashrange_dax.contracts import Change
+from hashrange_dax.metrics import Metrics
+
+FlightKey: TypeAlias = tuple[str, bytes]
+
+
+class NotDone(Enum):
+    """How a flight can end beside a state and an error: the batch that it was part of has left its key out."""
+
+    UNPROCESSED = 0
+
+
+Landed: TypeAlias = ItemEntry | ApiError | NotDone
+Waiter: TypeAlias = Callable[[Landed], None]
+
+
+class Flight:
+    """A read of one key that is under way. `strong` flights refill the cache after a transaction."""
+
+    __slots__ = ("key", "strong", "void", "waiters")
+
+    def __init__(self, key: FlightKey, strong: bool = False) -> None:
+        self.key = key
+        self.strong = strong
+        self.void = False
+        self.waiters: list[Waiter] = []
+
+
+class ItemCache:
+    """What is known of items, and which of them are being read."""
+
+    def __init__(self, store: CacheStore, now: Callable[[], float], metrics: Metrics) -> None:
+        self.store = store
+        self.now = now
+        self.metrics = metrics
+        self._flights: dict[FlightKey, Flight] = {}
+
+    def flight(self, key: FlightKey) -> Flight | None:
+        """The read of a key that is under way and may be joined."""
+        return self._flights.get(key)
+
+    def take_off(self, key: FlightKey, strong: bool = False) -> Flight:
+        """A new flight; there must be none of the key that may be joined."""
+        flight = self._flights[key] = Flight(key, strong)
+        return flight
+
+    def land(self, flight: Flight, state: ItemState | None, failure: ApiError | None = None) -> Change | None:
+        """End a flight and answer who waits for it; returns what the other nodes are to be told.
+
+        Without a state and a failure, its key was left unprocessed.
+        """
+        if self._flights.get(flight.key) is flight:
+            del self._flights[flight.key]
+        landed: Landed
+        change = None
+        if state is not None:
+            landed, change = self._filled(flight, state)
+        else:
+            landed = failure if failure is not None else NotDone.UNPROCESSED
+        waiters, flight.waiters = flight.waiters, []
+        for waiter in waiters:
+            waiter(landed)
+        return change
+
+    def _filled(self, flight: Flight, state: ItemState) -> tuple[ItemEntry, Change | None]:
+        """Cache what a flight has read, unless something newer is known."""
+        table, key, item_json, stamp = state
+        entry = ItemEntry(table.table_id, table, key, item_json, stamp)
+        if flight.void:
+            self.metrics.lost_fills += 1
+            return entry, None
+        now = self.now()
+        if not flight.strong or item_json is not None:
+            live = self.store.peek(table.table_id, key, now)
+            if live is not None and live.stamp >= stamp:
+                live.table = table
+                return live, None
+        self.store.put_item(entry, now)
+        return entry, Change(table.table_id, key, item_json, stamp, flight.strong)
+
+    def written(self, states: Sequence[ItemState]) -> list[Change]:
+        """Take in what a write has left, before it is answered."""
+        changes = []
+        for table, key, item_json, stamp in states:
+            change = Change(table.table_id, key, item_json, stamp, True)
+            self._take(change, table)
+            changes.append(change)
+        return changes
+
+    def told(self, changes: Sequence[Change]) -> None:
+        """Take in what other nodes have written, or have read."""
+        self.metrics.told_changes += len(changes)
+        for change in changes:
+            self._take(change, None)
+
+    def _take(self, change: Change, table: TableSchema | None) -> None:
+        """The newest state wins; one of a write whose age nobody knows makes the key unknown, if it is an item.
+
+        An absence without a stamp that counts as written is what a strong read has found after a transaction.
+        """
+        table_id, key, item_json, stamp, written = change
+        now = self.now()
+        if written:
+            self._void((table_id, key))
+            if stamp == UNKNOWN_STAMP:
+                if item_json is None:
+                    self.store.put_item(ItemEntry(table_id, table, key, None, stamp), now)
+                else:
+                    self.store.remove_item(table_id, key)
+                return
+        live = self.store.peek(table_id, key, now)
+        if live is not None and (live.stamp > stamp or (live.stamp == stamp and not written)):
+            return
+        self.store.put_item(ItemEntry(table_id, table, key, item_json, stamp), now)
+
+    def forget(self, keys: Sequence[FlightKey]) -> None:
+        """Forget keys, and what is being read of them."""
+        for key in keys:
+            voided = self._void(key)
+            if self.store.remove_item(*key) or voided:
+                self.metrics.invalidations += 1
+
+    def clear(self) -> None:
+        """Forget all items, and what is being read."""
+        for flight in self._flights.values():
+            flight.void = True
+        self._flights.clear()
+        self.store.clear_items()
+
+    def _void(self, key: FlightKey) -> bool:
+        """Have the read of a key that is under way not be cached; says whether there was one."""
+        flight = self._flights.pop(key, None)
+        if flight is None:
+            return False
+        flight.void = True
+        return True
