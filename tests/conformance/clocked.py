@@ -29,13 +29,13 @@ class Clocked:
         self._loop = loop
         self.endpoint = f"http://127.0.0.1:{server.port}"
         self.client = make_client(self.endpoint)
-        self._server = server
+        self.server = server
 
     def on_loop(self, act: Callable[[EmbeddedServer], Any]) -> Any:
         """Do something with the server itself, in its own thread; what `act` returns."""
 
         async def run() -> Any:
-            return act(self._server)
+            return act(self.server)
 
         return self.run(run())
 
@@ -45,7 +45,7 @@ class Clocked:
 
     def metrics(self) -> dict[str, float]:
         """Every line of /metrics, by its name and labels."""
-        lines = self._server.telemetry.render().decode().splitlines()
+        lines = self.server.telemetry.render().decode().splitlines()
         pairs = (line.rpartition(" ") for line in lines if not line.startswith("#"))
         return {name: float(value) for name, _, value in pairs}
 

@@ -77,9 +77,12 @@ def record_event(context: RouterContext, source_name: str, source_type: str, mes
         "Date": round(context.now(), 3),
     }
 
+    tried = [False]
+
     def plan(known: EventsDocument | None) -> EventsDocument:
-        if known is not None and event in known["Events"]:
+        if tried[0] and known is not None and event in known["Events"]:
             return known
+        tried[0] = True
         return with_event(known, event)
 
     try:
