@@ -6,6 +6,7 @@
     GET  /top                    what `hashrange top` shows of this process, as JSON (`hashrange.cli.top.page`)
     GET  /cluster                the control plane's view, as JSON
     POST /cluster/<verb>         a command to the control plane; arguments as JSON; the answer tells what happens
+    GET  /dax, POST /dax/<verb>  cache clusters, for their supervisor (`hashrange.cli.dax.pages`)
     GET  /faults, POST /faults   {"block": [node ids]}: whose frames are dropped (where faults may be injected)
 
 It belongs on an address that only operators reach: nobody has to sign. What changes something insists on
@@ -16,7 +17,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import orjson
 from hashrange_router.http.limits import HttpLimits
@@ -50,6 +51,18 @@ class Faults:
         self.blocked = frozenset(nodes)
 
 
+class MorePages(Protocol):
+    """Further pages of a process."""
+
+    def admin(self, request: Request, path: bytes) -> bool:
+        """Answer a GET; False if there is no such page."""
+        ...
+
+    def command(self, request: Request, path: bytes, document: dict[str, Any]) -> bool:
+        """Carry out a POST; False if there is no such command."""
+        ...
+
+
 class AdminPort:
     """The pages of one process. `not_ready` gives the reason why it cannot serve, "" when it can."""
 
@@ -60,12 +73,14 @@ class AdminPort:
         send: Send,
         faults: Faults | None = None,
         top: Callable[[], bytes] = lambda: b"{}",
+        more: MorePages | None = None,
     ) -> None:
         self._not_ready = not_ready
         self._metrics = metrics
         self._top = top
         self._send = send
         self._faults = faults
+        self._more = more
         self._http: HttpServer | None = None
 
     async def listen(self, host: str, port: int) -> None:
@@ -115,7 +130,7 @@ class AdminPort:
             self._send(ClusterStatus(), lambda answer: _answer(request, answer))
         elif path == b"/faults" and self._faults is not None:
             request.reply(200, orjson.dumps({"block": sorted(self._faults.blocked)}), JSON)
-        else:
+        elif self._more is None or not self._more.admin(request, path):
             _refuse(request, 404, "there is no such page")
 
     def _post(self, path: bytes, request: Request) -> None:
@@ -134,7 +149,7 @@ class AdminPort:
                 return _refuse(request, 400, 'send {"block": [node ids]}')
             self._faults.set(set(nodes))
             request.reply(200, orjson.dumps({"block": sorted(set(nodes))}), JSON)
-        else:
+        elif self._more is None or not self._more.command(request, path, document):
             _refuse(request, 404, "there is no such command")
         return None
 

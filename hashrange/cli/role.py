@@ -1,4 +1,4 @@
-"""Runs one role of a cluster: `hashrange node`, `hashrange router` and `hashrange triggers`.
+"""Runs one role of a cluster: `hashrange node`, `hashrange router`, `hashrange triggers` and `hashrange dax`.
 
 Configuration, logging, start, graceful stop. Exit codes: 0 after a graceful stop, 1 when the program could not
 start, 2 when the configuration is wrong.
@@ -17,8 +17,8 @@ from typing import Any, Protocol
 
 from hashrange.cli.trigger_packages import missing
 from hashrange.runtime import logging
-from hashrange.runtime.cluster_config import NodeConfig, RouterConfig, TriggersConfig
-from hashrange.runtime.cluster_settings import load_node, load_router, load_triggers
+from hashrange.runtime.cluster_config import DaxConfig, NodeConfig, RouterConfig, TriggersConfig
+from hashrange.runtime.cluster_settings import load_dax, load_node, load_router, load_triggers
 from hashrange.runtime.loop import StopSignal, settle_memory
 from hashrange.runtime.loop import run as run_loop
 from hashrange.runtime.settings import ConfigError
@@ -77,6 +77,17 @@ def run_triggers(config_file: str | None, stop_at_eof: bool, flags: Mapping[str,
         return load_triggers(file, environ, flags)
 
     return _run("triggers", load, start, config_file, stop_at_eof)
+
+
+def run_dax(config_file: str | None, stop_at_eof: bool) -> int:
+    """Run a cache node until told to stop."""
+
+    async def start(config: DaxConfig) -> Running:
+        from hashrange.cli.dax_server import start_dax
+
+        return await start_dax(config)
+
+    return _run("dax", load_dax, start, config_file, stop_at_eof)
 
 
 def _run(

@@ -29,9 +29,11 @@ from hashrange_router.pages import Pages
 from hashrange_router.scaling.service import scaling_service
 
 from hashrange import __version__
-from hashrange.cli.admin import AdminPort, Faults
+from hashrange.cli.admin import AdminPort, Faults, MorePages
 from hashrange.cli.capacity import compose_admission, compose_reports
 from hashrange.cli.capacity_metrics import register_capacity_metrics
+from hashrange.cli.dax.discovery import Discovery
+from hashrange.cli.dax.pages import DaxPages
 from hashrange.cli.front import http_limits, register_front_metrics
 from hashrange.cli.router_functions import RouterFunctions
 from hashrange.cli.router_metrics import register_routing_metrics
@@ -111,6 +113,15 @@ class RouterServer:
         self.http: HttpServer
         self.admin: AdminPort
         self._functions: RouterFunctions | None = None
+        self._discovery: Discovery | None = None
+        site = self._dax_site()
+        self.dax_pages = DaxPages(
+            self.context,
+            self.routing.settled,
+            clock,
+            lambda: self.view.index,
+            (site.host, site.base_port) if site is not None else None,
+        )
         self._connect()
 
     def _connect(self) -> None:
@@ -183,6 +194,14 @@ class RouterServer:
     def _begin(self) -> None:
         """The catalogue is known: serve."""
         self.complete = True
+        if self.config.dax_base_port:
+            self._discovery = Discovery(
+                self.context.controls,
+                self.config.host,
+                self.config.dax_base_port,
+                reuse_port=self.config.reuse_port,
+            )
+            self._discovery.start()
         self.dispatcher.authenticate_with(self._authenticate)
         self.log.info("ready", cluster=self.view.cluster, tables=len(self.view.documents))
 
@@ -195,18 +214,15 @@ class RouterServer:
     async def listen(self) -> None:
         """Follow the catalogue and accept requests."""
         config = self.config
-        operations = entries(self.context)
-        self.dispatcher = Dispatcher(
+        operations = self._operations()
+        self.dispatcher = self._dispatcher_for(
             operations,
-            self.routing.settled,
-            self.telemetry,
-            AccessLog(config.access_log),
-            self._not_yet,
             Pages(
                 f"{config.host}:{config.port}",
                 lambda: not self.not_ready(),
                 self.telemetry.render,
                 CONTENT_TYPE,
+                more=self.dax_pages.public,
             ),
         )
         self.dispatcher.serve(scaling_service(self.context))
@@ -223,6 +239,7 @@ class RouterServer:
             self.routing.transport.send,
             Faults(self.peers.block) if config.fault_injection else None,
             self.top.render,
+            self._admin_pages(),
         )
         await self.admin.listen(config.admin_host, config.admin_port)
         try:
@@ -241,9 +258,30 @@ class RouterServer:
         self.capacity.start()
         self._probe()
 
+    def _operations(self) -> dict[bytes, OperationEntry]:
+        """What is answered on the port, by the target header."""
+        return entries(self.context)
+
+    def _dispatcher_for(self, operations: dict[bytes, OperationEntry], pages: Pages) -> Dispatcher:
+        return Dispatcher(
+            operations,
+            self.routing.settled,
+            self.telemetry,
+            AccessLog(self.config.access_log),
+            self._not_yet,
+            pages,
+        )
+
+    def _admin_pages(self) -> MorePages:
+        """Further pages of the admin port."""
+        return self.dax_pages
+
     def _dax_site(self) -> DaxSite | None:
         """Where supervised cache nodes run; None where nobody starts any."""
-        return None
+        config = self.config
+        if not config.dax_base_port:
+            return None
+        return DaxSite(config.dax_host or config.host, config.dax_base_port, lambda: config.dax_zones)
 
     async def _serve_functions(self, operations: dict[bytes, OperationEntry]) -> None:
         """Serve the Lambda API too, for the pools that there may be. `operations` are the dispatcher's."""
@@ -282,6 +320,8 @@ class RouterServer:
         """Take no new requests, answer those under way, then leave the cluster."""
         self.draining = True
         await self._before_stop()
+        if self._discovery is not None:
+            await self._discovery.stop()
         await self.http.drain(self.config.shutdown_grace_s)
         self.capacity.stop()
         self.routing.stop()

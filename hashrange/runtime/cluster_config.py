@@ -1,4 +1,4 @@
-"""Settings of the programs of a cluster: `hashrange node`, `hashrange router` and `hashrange triggers`.
+"""Settings of the programs of a cluster: `hashrange node`, `hashrange router`, `hashrange triggers`, `hashrange dax`.
 
 Each program reads one TOML file and HASHRANGE_* variables (`cluster_settings.py`). A node:
 
@@ -11,7 +11,7 @@ Each program reads one TOML file and HASHRANGE_* variables (`cluster_settings.py
     members = ["1/az1/10.0.1.5:8101", "2/az2/10.0.2.5:8101", "3/az3/10.0.3.5:8101"]
 
 `members` are the nodes that the cluster begins with, the same list at each of them. A node that joins later has
-none, and `seeds` instead: nodes that it asks for the way. A router and a trigger pool have `seeds` alone.
+none, and `seeds` instead: nodes that it asks for the way. A router, a trigger pool and a cache node have `seeds` alone.
 """
 
 from __future__ import annotations
@@ -260,6 +260,18 @@ class RouterConfig(LogConfig, EndpointConfig):
         50, ge=1, le=60_000, description="wait before an eventual read is sent to another zone as well"
     )
     fault_injection: bool = Field(False, description="let the admin port cut connections, for tests")
+    dax_base_port: Whole = Field(
+        0,
+        ge=0,
+        le=65_135,
+        description="first of the ports of cache clusters, discovery among them; 0: none here",
+    )
+    dax_host: str | None = Field(
+        None, min_length=1, description="host that clients reach cache clusters by; host where it is not set"
+    )
+    dax_zones: Annotated[tuple[str, ...], BeforeValidator(_pieces)] = Field(
+        ("az1",), description="zones that the nodes of a cache cluster are spread over"
+    )
 
     @model_validator(mode="after")
     def _together(self) -> RouterConfig:
@@ -285,3 +297,71 @@ class TriggersConfig(RouterConfig, PoolConfig):
         if self.host in ("0.0.0.0", "::") and self.advertise is None:
             raise ValueError(f"advertise: name HOST:PORT where routers reach the pool; host is {self.host}")
         return self
+
+
+class DaxConfig(RouterConfig):
+    """The effective settings of one cache node: it knows the cluster as a router does, and answers from memory.
+
+    `id` is the node's number in its cache cluster, `port` the ordinary API with the cache behind it.
+    """
+
+    id: Whole = Field(1, ge=1, le=65_535, description="number of the node, its own in its cache cluster")
+    port: Whole = Field(
+        8211, ge=0, le=65_535, description="TCP port of the cached HTTP API; 0 picks a free one"
+    )
+    cluster: str = Field(
+        "dax",
+        pattern=r"^[a-z](-?[a-z0-9]){0,19}$",
+        description="name of the cache cluster that the node is in",
+    )
+    node: str | None = Field(
+        None,
+        pattern=r"^[a-z](-?[a-z0-9]){0,62}$",
+        description="name of the node; CLUSTER-ID where it is not set",
+    )
+    dax_port: Whole = Field(8111, ge=0, le=65_535, description="TCP port of DAX clients; 0 picks a free one")
+    peer_port: Whole = Field(
+        8311, ge=0, le=65_535, description="TCP port for the other nodes of the cache cluster; 0 picks one"
+    )
+    advertise_host: str | None = Field(
+        None, min_length=1, description="host that clients and the other nodes reach the node by"
+    )
+    memory_mb: Whole = Field(256, ge=1, le=1_048_576, description="memory for cached items and query results")
+    attribute_lists_max: Whole = Field(
+        10_000,
+        ge=1,
+        le=10_000_000,
+        description="lists of attribute names that DAX clients may make, over all clusters",
+    )
+    tls: bool = Field(
+        False, description="speak TLS with DAX clients; a cluster made by the API says so itself"
+    )
+    tls_certificate: Directory | None = Field(
+        None, description="certificate chain in PEM; made by the cluster's own authority where it is not set"
+    )
+    tls_key: Directory | None = Field(None, description="private key of tls_certificate in PEM")
+    reboots: Whole = Field(0, ge=0, le=1_000_000_000, description="set by a supervisor: which start this is")
+    process: str = Field("", pattern=r"^[0-9a-f]{0,64}$", description="set by a supervisor: names this start")
+    pass_key: str = Field(
+        "", pattern=r"^[0-9a-f]{0,64}$", description="set by a supervisor: lets the node in"
+    )
+
+    @model_validator(mode="after")
+    def _node(self) -> DaxConfig:
+        if self.host in ("0.0.0.0", "::") and self.advertise_host is None:
+            raise ValueError(
+                f"advertise_host: name the host that clients reach the node by; host is {self.host}"
+            )
+        if (self.tls_certificate is None) != (self.tls_key is None):
+            raise ValueError("tls_key: give tls_certificate and tls_key together, or neither")
+        return self
+
+    @property
+    def node_id(self) -> str:
+        """The name of the node."""
+        return self.node or f"{self.cluster}-{self.id}"
+
+    @property
+    def reached_by(self) -> str:
+        """The host that clients and the other nodes reach the node by."""
+        return self.advertise_host or self.host

@@ -17,7 +17,7 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
-from hashrange.runtime.cluster_config import NodeConfig, RouterConfig, TriggersConfig
+from hashrange.runtime.cluster_config import DaxConfig, NodeConfig, RouterConfig, TriggersConfig
 from hashrange.runtime.config import Credential
 from hashrange.runtime.credentials import parse_credential_list, read_credentials_file
 from hashrange.runtime.expectations import expectation
@@ -52,6 +52,11 @@ def load_triggers(
 ) -> TriggersConfig:
     """The configuration of a trigger pool; `flags` are settings of the command line. Raises `ConfigError`."""
     return _with_file_credentials(_load(TriggersConfig, file, environ, flags or {}))
+
+
+def load_dax(file: Path | None, environ: Mapping[str, str]) -> DaxConfig:
+    """The configuration of a cache node; raises `ConfigError` with every mistake found."""
+    return _with_file_credentials(_load(DaxConfig, file, environ))
 
 
 def _with_file_credentials(config: Router) -> Router:

@@ -235,7 +235,21 @@ class ServeConfig(LogConfig, DataConfig, EndpointConfig, PoolConfig):
     """The effective settings of one embedded server; frozen, so that parts may keep what they read."""
 
     triggers: bool = Field(False, description="run functions on table changes")
-    dax: bool = Field(False, description="start a DAX cache node")
+    dax: bool = Field(
+        False, description="serve DAX clients: start cache nodes, and the API of cache clusters"
+    )
+    dax_port: Whole = Field(
+        8111,
+        ge=0,
+        le=65_135,
+        description="TCP port of DAX clients, the first of the ports of cache clusters; 0 picks some",
+    )
+    dax_host: str | None = Field(
+        None, min_length=1, description="host that clients reach cache nodes by; host where it is not set"
+    )
+    dax_memory_mb: Whole = Field(
+        256, ge=1, le=1_048_576, description="memory of a cache node for items and query results"
+    )
     console: bool = Field(False, description="serve the web console")
 
 

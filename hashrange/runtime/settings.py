@@ -29,7 +29,6 @@ FILE_VARIABLE = ENVIRONMENT_PREFIX + "CONFIG"
 DEFAULT_SOURCE = "default"
 
 _UNBUILT = {
-    "dax": "the DAX cache",
     "console": "the web console",
 }
 

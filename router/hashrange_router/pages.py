@@ -19,7 +19,8 @@ TOP_PATH = "/hashrange/top"
 class Pages:
     """The pages of one router. `ready` tells whether it can serve, `metrics` renders the exposition.
 
-    `top` is the document for `hashrange top` as JSON, None where it is found on an admin port.
+    `top` is the document for `hashrange top` as JSON, None where it is found on an admin port. `more` answers further
+    requests with GET, given their path, or says that it does not.
     """
 
     def __init__(
@@ -29,12 +30,14 @@ class Pages:
         metrics: Callable[[], bytes],
         metrics_type: str,
         top: Callable[[], bytes] | None = None,
+        more: Callable[[Request, bytes], bool] | None = None,
     ) -> None:
         self._address = address.encode()
         self._ready = ready
         self._metrics = metrics
         self._metrics_type = metrics_type.encode()
         self._top = top
+        self._more = more
 
     def __call__(self, request: Request) -> None:
         """Answer one request that is no API call."""
@@ -56,5 +59,5 @@ class Pages:
             request.reply(200, self._metrics(), self._metrics_type)
         elif path == TOP_PATH.encode() and self._top is not None:
             request.reply(200, self._top(), JSON)
-        else:
+        elif self._more is None or not self._more(request, path):
             request.reply_unknown_operation()

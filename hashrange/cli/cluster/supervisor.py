@@ -15,10 +15,10 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
-import sys
 from collections.abc import Callable, Iterable
 from typing import Any
 
+from hashrange.cli.children import describe_exit, own_program, start_child
 from hashrange.cli.cluster import processes
 from hashrange.cli.cluster.ask import AskError, ask
 from hashrange.cli.cluster.control import Progress
@@ -35,7 +35,6 @@ from hashrange.cli.cluster.layout import (
     Process,
 )
 from hashrange.runtime.cluster_settings import as_toml
-from hashrange.runtime.settings import ENVIRONMENT_PREFIX
 
 READY_POLL_S = 0.05
 READY_ASK_S = 1.0
@@ -70,23 +69,7 @@ class Supervisor:
         directory.mkdir(mode=0o700, exist_ok=True)
         config = directory / "config.toml"
         config.write_text(as_toml(self.layout.config_of(process)), encoding="utf-8")
-        # A variable meant for one process must not reach them all: what they need is in the file.
-        environment = {
-            name: value for name, value in os.environ.items() if not name.startswith(ENVIRONMENT_PREFIX)
-        }
-        with (directory / "log.txt").open("ab") as log:
-            child = await asyncio.create_subprocess_exec(
-                *self._program,
-                process.role,
-                "--config",
-                str(config),
-                "--stop-at-eof",
-                stdin=asyncio.subprocess.PIPE,
-                stdout=log,
-                stderr=log,
-                env=environment,
-                start_new_session=True,
-            )
+        child = await start_child(self._program, process.role, config, directory / "log.txt")
         process.pid = child.pid
         process.started = processes.start_time(child.pid)
         process.state, process.exit = STARTING, ""
@@ -229,22 +212,6 @@ class Supervisor:
     def _named(self, name: str) -> Process:
         role, _, number = name.rpartition("-")
         return self.layout.find(role, int(number))
-
-
-def own_program() -> list[str]:
-    """The command that this program was started with, up to its arguments: children are started the same way."""
-    arguments = len(sys.argv) - 1
-    return [sys.executable, *sys.orig_argv[1 : len(sys.orig_argv) - arguments]]
-
-
-def describe_exit(code: int) -> str:
-    """An exit code in words."""
-    if code >= 0:
-        return f"exit code {code}"
-    try:
-        return f"killed by {signal.Signals(-code).name}"
-    except ValueError:
-        return f"killed by signal {-code}"
 
 
 def check_ports(layout: Layout, wanted: Iterable[Process]) -> None:

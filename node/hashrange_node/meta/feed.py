@@ -14,7 +14,6 @@ from typing import Any, Protocol
 from hashrange.errors import unavailable
 from hashrange.wire.cluster import CatalogueUpdate, WatchCatalogue
 from hashrange.wire.messages import Done
-from hashrange_node.meta.catalogue import Catalogue
 from hashrange_node.meta.records import Entries
 
 RECENT_MAX = 1_000
@@ -30,13 +29,35 @@ class Watcher(Protocol):
     def cast(self, message: Any) -> None: ...
 
 
+class Source(Protocol):
+    """What is served: a `Catalogue`, or what looks like one."""
+
+    @property
+    def clustered(self) -> bool:
+        """Whether it is that of a cluster."""
+        ...
+
+    @property
+    def index(self) -> int:
+        """How far it is."""
+        ...
+
+    def as_update(self) -> CatalogueUpdate:
+        """Everything there is."""
+        ...
+
+    def subscribe_entries(self, subscriber: Callable[[int, int, Entries], None]) -> None:
+        """Be given every change: (index before, index after, entries)."""
+        ...
+
+
 class CatalogueFeed:
     """Serves one node's catalogue to watchers, and to listeners in the same process.
 
     `call_soon` schedules for the end of the tick. Listeners get the same updates as watchers.
     """
 
-    def __init__(self, catalogue: Catalogue, call_soon: Callable[[Callable[[], None]], Any]) -> None:
+    def __init__(self, catalogue: Source, call_soon: Callable[[Callable[[], None]], Any]) -> None:
         self._catalogue = catalogue
         self._call_soon = call_soon
         self._watchers: dict[Watcher, int] = {}
