@@ -283,16 +283,18 @@ class LocalCluster:
         self.wait(f"leaders of {name}", lambda: all(each["leader"] for each in self.partitions(name)))
 
     def split_empty(self, table: str, count: int) -> None:
-        """Give an empty table several partitions, so that several nodes lead."""
+        """Give an empty table several partitions, so that several nodes lead. Those of a round are split at once."""
         while len(found := self.partitions(table)) < count:
-            widest = max(found, key=lambda each: each["hash_range"][1] - each["hash_range"][0])
-            low, high = widest["hash_range"]
-            # There is no middle of its entries: the hash has to be given.
-            self.insist("split", partition=widest["id"], at=(low + high + 1) // 2)
+            widest = sorted(found, key=lambda each: each["hash_range"][0] - each["hash_range"][1])
+            split = widest[: count - len(found)]
+            for each in split:
+                low, high = each["hash_range"]
+                # There is no middle of its entries: the hash has to be given.
+                self.insist("split", partition=each["id"], at=(low + high + 1) // 2)
             self.wait(
-                "the halves of a partition",
-                lambda before=len(found): (
-                    len(now := self.partitions(table)) > before and all(each["leader"] for each in now)
+                "the halves of partitions",
+                lambda wanted=len(found) + len(split): (
+                    len(now := self.partitions(table)) == wanted and all(each["leader"] for each in now)
                 ),
             )
 

@@ -155,14 +155,21 @@ class Report:
 
 
 def run(
-    directory: Path, *, rate: float, cut_s: float, nodes: int, down_s: float, say: Callable[[str], None]
+    directory: Path,
+    *,
+    rate: float,
+    cut_s: float,
+    nodes: int,
+    down_s: float,
+    say: Callable[[str], None],
+    partitions: int = PARTITIONS,
 ) -> Report:
     """The whole run."""
     report = Report()
     with LocalCluster(directory, nodes=nodes, say=say) as cluster:
         say(f"{nodes} nodes in three zones at {cluster.endpoint}")
         cluster.create_table(CREATE)
-        cluster.split_empty(TABLE, PARTITIONS)
+        cluster.split_empty(TABLE, partitions)
         ranges = [(each["hash_range"][0], each["hash_range"][1]) for each in cluster.partitions(TABLE)]
         writers = Writers(cluster.endpoint, rate, ranges)
         writers.start()

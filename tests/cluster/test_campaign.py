@@ -38,7 +38,7 @@ def test_a_broken_build_is_found_out(control: Control) -> None:
 
 
 def test_boto3_writes_go_on_while_nodes_die(tmp_path: Path) -> None:
-    report = run(tmp_path / "cluster", rate=40, cut_s=6, nodes=3, down_s=4, say=print)
+    report = run(tmp_path / "cluster", rate=40, cut_s=4, nodes=3, down_s=2.5, say=print, partitions=4)
     assert report.missing == []
     assert report.crashes == []
     assert report.acknowledged > 100

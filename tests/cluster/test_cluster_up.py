@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -196,9 +197,14 @@ def test_nodes_are_added_and_leave_while_it_serves(cluster: LocalCluster) -> Non
         return bool(places & set(added))
 
     cluster.wait("a replica on one of the new nodes", moved)
-    for node in added:
-        done = command("cluster", "decommission", f"node-{node}", "--data-dir", str(cluster.directory))
-        assert done.returncode == 0, done.stderr
+    directory = str(cluster.directory)
+    with ThreadPoolExecutor(len(added)) as pool:  # they leave at the same time
+        leaving = [
+            pool.submit(command, "cluster", "decommission", f"node-{node}", "--data-dir", directory)
+            for node in added
+        ]
+    for each in leaving:
+        assert each.result().returncode == 0, each.result().stderr
     assert cluster.nodes() == [1, 2, 3]
     assert numbers_in(table) == sorted([*before, *range(3_000, 3_020)])
     assert cluster.crashes() == []

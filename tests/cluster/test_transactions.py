@@ -17,7 +17,7 @@ FAULTS = (kill_router, split, kill_leader, cut_zone)
 
 
 def test_transactions_are_serializable_through_faults() -> None:
-    verdict = run(Options(seconds=25.0, faults=FAULTS, pause_s=1.0, seed=5))
+    verdict = run(Options(seconds=18.0, faults=FAULTS, pause_s=1.0, seed=5))
     assert verdict.wrong == [], verdict.text()
     assert verdict.faults >= 2
     assert verdict.transactions >= 200
@@ -32,13 +32,13 @@ def test_reads_that_are_no_transactions_are_found_out() -> None:
 
 
 def test_transactions_of_routers_that_die_at_any_step_are_finished_by_others() -> None:
-    verdict = play_deaths(7, 25.0)
+    verdict = play_deaths(7, 18.0)
     assert verdict.wrong == [], verdict.text()
     assert verdict.transactions >= 200
 
 
 def test_a_ledger_that_takes_any_decision_is_found_out() -> None:
     """Negative control: routers wake up when their transactions were given up, and decide all the same."""
-    verdict = play_frozen(2, 40.0, broken=True, compare_replicas=False)
+    verdict = play_frozen(2, 26.0, broken=True, compare_replicas=False)
     signs = ("list shows", "add up to", "missing from a list", "-rw", "-wr", "-ww")
     assert any(sign in complaint for complaint in verdict.wrong for sign in signs), verdict.text()

@@ -9,7 +9,7 @@ from __future__ import annotations
 from tests.cluster.campaign.aimed import AimedReads
 from tests.cluster.campaign.scene import FAILOVER_S, LEASE_S, Scene
 
-CUT_SHORT_S = 8.0
+CUT_SHORT_S = 5.0
 CUT_LONG_S = 30.0
 LEADER_CHANGES_MAX = 2
 
