@@ -139,9 +139,13 @@ class EventsDocument(TypedDict):
 
 
 class SlotsDocument(TypedDict):
-    """When slots were given out, in seconds, by slot: nobody else takes them until a cluster's document has them."""
+    """When slots were given out, in seconds, by slot: nobody else takes them until a cluster's document has them.
+
+    `By` is another for each giving, so that two that give the same slots at once do not take each other's for theirs.
+    """
 
     Given: dict[str, float]
+    By: str
 
 
 class Controls(Protocol):

@@ -13,6 +13,11 @@ from hashrange_router.api.context import RouterContext
 from hashrange_router.api.model import service_model, table_of_operations
 from hashrange_router.api.validate import Validation
 from hashrange_router.api.validate_constraints import python_pattern
+from hashrange_router.dax import generate as dax
+from hashrange_router.dax.model import TARGET_PREFIX as DAX_PREFIX
+from hashrange_router.dax.model import dax_model
+from hashrange_router.dax.service import SUPPORTED as DAX
+from hashrange_router.dax.service import dax_service
 from hashrange_router.scaling import generate as scaling
 from hashrange_router.scaling.model import TARGET_PREFIX, scaling_model
 from hashrange_router.scaling.service import SUPPORTED, scaling_service
@@ -42,8 +47,19 @@ def test_the_model_of_auto_scaling_compiles() -> None:
         assert scaling_model().by_target(f"{TARGET_PREFIX}.{name}") is operation
 
 
+def test_the_committed_model_of_dax_is_current_and_compiles() -> None:
+    pytest.importorskip("botocore")
+    assert dax.main(["--check"]) == 0
+    validation = Validation(dax_model(), "classic")
+    for name, operation in dax_model().operations.items():
+        validation.compile_validator(name)
+        assert dax_model().by_target(f"{DAX_PREFIX}.{name}") is operation
+
+
 def test_the_list_of_supported_operations_is_that_of_the_handlers() -> None:
     context = RouterContext(SITE, "2026", lambda: 0.0, lambda: "id")
+    of_dax = dax_service(context, None).entries
+    assert {target.decode().partition(".")[2] for target in of_dax} == DAX and len(DAX) == 21
     targets = scaling_service(context).entries
     assert {target.decode().partition(".")[2] for target in targets} == SUPPORTED
 

@@ -70,12 +70,14 @@ def ensure_cluster(
 def next_number(context: RouterContext, cluster: str) -> Steps[int]:
     """A number for a node that joins a cluster by itself: no other node of it has ever had it."""
     taken = [0]
+    joining = context.new_id()
 
     def plan(known: ClusterDocument | None) -> ClusterDocument | None:
         if known is None:
             return None
         taken[0] = known["NextNumber"]
-        return {**known, "NextNumber": known["NextNumber"] + 1}
+        told = {**known["Told"], "Joining": joining}
+        return {**known, "NextNumber": known["NextNumber"] + 1, "Told": told}
 
     yield from change(context.controls, dax.CLUSTER, cluster, plan)
     return taken[0]

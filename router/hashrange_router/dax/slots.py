@@ -23,9 +23,12 @@ def taken(clusters: Iterable[ClusterDocument], nodes: Iterable[NodeDocument], ba
 
 
 def give(
-    count: int, used: set[int], before: SlotsDocument | None, now: float, fault: str
+    count: int, used: set[int], before: SlotsDocument | None, now: float, by: str, fault: str
 ) -> tuple[list[int], SlotsDocument]:
-    """The lowest free slots, and the document that says so. `fault` is the error when there are too few."""
+    """The lowest free slots, and the document that says so. `fault` is the error when there are too few.
+
+    `by` is an id that no other giving has.
+    """
     given = {
         slot: at for slot, at in (before["Given"] if before is not None else {}).items() if at > now - KEPT_S
     }
@@ -33,4 +36,4 @@ def give(
     if len(free) < count:
         raise no_slots(fault, SLOTS)
     chosen = free[:count]
-    return chosen, {"Given": {**given, **{str(slot): now for slot in chosen}}}
+    return chosen, {"Given": {**given, **{str(slot): now for slot in chosen}}, "By": by}

@@ -50,7 +50,8 @@ def perform(transport: Transport, steps: Steps[T], done: Callable[[T | Exception
 def change(controls: ControlDocuments, kind: str, name: str, plan: Plan) -> Steps[Document | None]:
     """Plan and propose until no other change comes between the two; returns what the document has become.
 
-    A change whose first attempt went through unnoticed loses against itself: it is in the view then.
+    A change whose first attempt went through unnoticed loses against itself: it is in the view then. So what must
+    not be taken for somebody else's change (a number that is counted up) needs something in it that is nobody else's.
     """
     for _ in range(RACES_MAX):
         before = controls.get(kind, name)
@@ -94,11 +95,12 @@ def record_event(context: RouterContext, source_name: str, source_type: str, mes
 def reserve_slots(context: RouterContext, base_port: int, count: int, fault: str) -> Steps[list[int]]:
     """Slots that nobody else is given meanwhile. To be given back (`releasing`)."""
     chosen: list[int] = []
+    by = context.new_id()
 
     def plan(known: SlotsDocument | None) -> SlotsDocument:
         running = [cast(NodeDocument, each["document"]) for each in context.controls.of(dax.NODE).values()]
         used = slots.taken(clusters(context.controls), running, base_port)
-        chosen[:], after = slots.give(count, used, known, context.now(), fault)
+        chosen[:], after = slots.give(count, used, known, context.now(), by, fault)
         return after
 
     yield from change(context.controls, dax.TAKEN, ALL, plan)
@@ -122,7 +124,7 @@ def _release(context: RouterContext, given: list[int]) -> Steps[None]:
     def plan(known: SlotsDocument | None) -> SlotsDocument | None:
         if known is None:
             return None
-        return {"Given": {slot: at for slot, at in known["Given"].items() if int(slot) not in given}}
+        return {**known, "Given": {slot: at for slot, at in known["Given"].items() if int(slot) not in given}}
 
     try:
         yield from change(context.controls, dax.TAKEN, ALL, plan)
