@@ -178,7 +178,7 @@ def decode_write_result(data: bytes) -> wire.WriteResult:
     part = parsed(pb.WriteResult, data)
     units = [(unit.kind, unit.name, unit.units_half) for unit in part.index_units]
     attributes = part.attributes if part.HasField("attributes") else None
-    return wire.WriteResult(part.old_size, part.new_size, attributes, units or None)
+    return wire.WriteResult(part.old_size, part.new_size, attributes, units or None, part.stamp)
 
 
 def encode_range_result(result: wire.RangeResult) -> bytes:

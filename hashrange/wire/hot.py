@@ -33,8 +33,8 @@ _READ = Struct("<HQBQI")
 # type and tag; partition; tag; epoch; tag, kind, tag, returns; tag, want_old_on_failure; tag, item_size; tag, session;
 # tag, sequence; tag of the key
 _WRITE = Struct("<HQBQIHBIBQBQB")
-# type and tag; old_size; tag; new_size
-_RESULT = Struct("<HIBI")
+# type and tag; old_size; tag; new_size; tag; stamp
+_RESULT = Struct("<HIBIBQ")
 _READ_SIZE = _READ.size
 _WRITE_SIZE = _WRITE.size
 _RESULT_SIZE = _RESULT.size
@@ -175,7 +175,7 @@ def _set_part(message: wire.WriteItem, tag: int, part: bytes) -> bool:
 
 def encode_write_result(result: wire.WriteResult) -> bytes:
     """Type and answer."""
-    head = _RESULT.pack(_RESULT_HEAD, result.old_size, 0x15, result.new_size)
+    head = _RESULT.pack(_RESULT_HEAD, result.old_size, 0x15, result.new_size, 0x29, result.stamp)
     attributes = result.attributes
     if attributes is not None:
         head += b"\x1a" + length_prefix(len(attributes)) + attributes
@@ -188,13 +188,13 @@ def encode_write_result(result: wire.WriteResult) -> bytes:
 
 
 def decode_write_result(data: bytes) -> wire.WriteResult | None:
-    """The answer, or None if it is laid out in another way or has more than the sizes."""
+    """The answer, or None if it is laid out in another way or has more than sizes and stamp."""
     if len(data) != _RESULT_SIZE:
         return None
-    head, old_size, tag, new_size = _RESULT.unpack(data)
-    if head != _RESULT_HEAD or tag != 0x15:
+    head, old_size, tag1, new_size, tag2, stamp = _RESULT.unpack(data)
+    if head != _RESULT_HEAD or tag1 != 0x15 or tag2 != 0x29:
         return None
-    return wire.WriteResult(old_size, new_size)
+    return wire.WriteResult(old_size, new_size, None, None, stamp)
 
 
 @lru_cache(maxsize=_PROGRAMS_KEPT)

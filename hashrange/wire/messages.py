@@ -34,6 +34,8 @@ RETURN_ALL_OLD = 1
 RETURN_UPDATED_OLD = 2
 RETURN_ALL_NEW = 3
 RETURN_UPDATED_NEW = 4
+RETURN_IMAGES = 5
+"""Of an update: the item before and after, as `images` puts them together."""
 
 
 class ReadItem:
@@ -97,10 +99,11 @@ class WriteResult:
     """What a write did: item sizes in bytes (0 = no item) before and after, and what to return.
 
     `attributes` is the JSON of the `Attributes` member, or None. `index_units` lists what each touched
-    index consumed, as (LSI or GSI, index name, half units).
+    index consumed, as (LSI or GSI, index name, half units). `stamp` is that of the state which the write left: of
+    the item's record, or of the deletion, also where there was nothing to delete; 0 where nobody needs it.
     """
 
-    __slots__ = ("attributes", "index_units", "new_size", "old_size")
+    __slots__ = ("attributes", "index_units", "new_size", "old_size", "stamp")
 
     def __init__(
         self,
@@ -108,11 +111,25 @@ class WriteResult:
         new_size: int,
         attributes: bytes | None = None,
         index_units: list[tuple[str, str, int]] | None = None,
+        stamp: int = 0,
     ) -> None:
         self.old_size = old_size
         self.new_size = new_size
         self.attributes = attributes
         self.index_units = index_units
+        self.stamp = stamp
+
+
+def images(old: bytes | None, new: bytes) -> bytes:
+    """The JSON of an item before an update (None: there was none) and after it, as one `attributes`."""
+    before = old or b""
+    return len(before).to_bytes(4, "little") + before + new
+
+
+def split_images(attributes: bytes) -> tuple[bytes | None, bytes]:
+    """What `images` was given."""
+    end = 4 + int.from_bytes(attributes[:4], "little")
+    return attributes[4:end] or None, attributes[end:]
 
 
 class ReadRange:

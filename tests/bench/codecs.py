@@ -129,7 +129,7 @@ def ways() -> dict[str, tuple[Way, Way | None, Way]]:
 
     def result_by_class() -> bytes:
         part = node_pb2.WriteResult()
-        part.old_size, part.new_size = RESULT.old_size, RESULT.new_size
+        part.old_size, part.new_size, part.stamp = RESULT.old_size, RESULT.new_size, RESULT.stamp
         data: bytes = part.SerializeToString()
         return data
 

@@ -21,6 +21,7 @@ codec = Codec()
 ids = st.integers(0, 2**64 - 1)
 blobs = st.binary(max_size=40)
 sizes = st.integers(0, 2**32 - 1)
+stamps = st.integers(0, 2**64 - 1)
 
 CONDITIONS = [None, compile_condition("a = :v AND size(b) > :n", None, {":v": {"S": "x"}, ":n": {"N": "1"}})]
 UPDATES = [None, compile_update("SET a.b[1] = :v REMOVE c", None, {":v": {"L": [{"NULL": True}]}})]
@@ -115,7 +116,7 @@ totals = st.dictionaries(st.none() | st.text(max_size=4), st.tuples(ids, ids), m
 read, write = wire.ReadItem(1, 1, b"k", True), wire.WriteItem(1, 1, 1, b"k")
 answers = st.one_of(
     st.tuples(st.just(read), st.none() | blobs),
-    st.tuples(st.just(write), st.builds(wire.WriteResult, sizes, sizes, st.none() | blobs, units)),
+    st.tuples(st.just(write), st.builds(wire.WriteResult, sizes, sizes, st.none() | blobs, units, stamps)),
     st.tuples(st.just(wire.ReadRange(1, 1, 0, b"", b"")), range_results()),
     st.tuples(st.just(wire.WriteEntries(1, 1, [])), st.none()),
     st.tuples(st.just(wire.CollectionSize(1, 1, b"")), ids),
@@ -162,7 +163,7 @@ def test_short_ways_write_what_the_generated_classes_read(message: Any) -> None:
     assert contents(codec.decode_request(data[:1] + other)) == contents(message)
 
 
-@given(st.builds(wire.WriteResult, sizes, sizes, st.none() | blobs, units))
+@given(st.builds(wire.WriteResult, sizes, sizes, st.none() | blobs, units, stamps))
 def test_write_results_are_those_of_the_proto(result: wire.WriteResult) -> None:
     assert contents(data_codec.decode_write_result(hot.encode_write_result(result)[1:])) == contents(result)
 
@@ -179,7 +180,16 @@ def test_the_hot_messages_take_the_short_way() -> None:
     assert contents(found) == contents(message)
     small = wire.ReadItem(2**64 - 1, 7, b"k" * 127, False)
     assert hot.decode_read_item(hot.encode_read_item(small)) is not None
-    assert hot.decode_write_result(hot.encode_write_result(wire.WriteResult(1, 2))) is not None
+    result = hot.encode_write_result(wire.WriteResult(1, 2, None, None, 3))
+    assert hot.decode_write_result(result) is not None
+    # As written before results had stamps.
+    older = codec.decode_reply(result[:1] + pb.WriteResult(old_size=1, new_size=2).SerializeToString())
+    assert (older.old_size, older.new_size, older.stamp) == (1, 2, 0)
+
+
+@given(st.none() | blobs.filter(bool), blobs)
+def test_images_come_apart_again(old: bytes | None, new: bytes) -> None:
+    assert wire.split_images(wire.images(old, new)) == (old, new)
 
 
 def test_one_expression_is_compiled_once_at_the_receiver() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgpack
 import orjson
 import pytest
 from hashrange_node.replica import requests
@@ -88,6 +89,8 @@ def test_one_record_a_batch() -> None:
         WriteResult(3, 4, b'{"a":{"S":"b"}}'),
         WriteResult(3, 4, None, [("LSI", "by-date", 3), ("GSI", "by-\u00fc", 0)]),
         WriteResult(3, 4, b"{}", []),
+        WriteResult(3, 4, None, None, 2**64 - 1),
+        WriteResult(3, 4, b"{}", [("GSI", "g", 2)], 17),
     ],
 )
 def test_results_keep_their_form(result: WriteResult) -> None:
@@ -95,6 +98,13 @@ def test_results_keep_their_form(result: WriteResult) -> None:
     assert isinstance(back, WriteResult)
     for name in WriteResult.__slots__:
         assert getattr(back, name) == getattr(result, name)
+
+
+def test_results_of_older_logs_have_no_stamp() -> None:
+    for stored, attributes in (((3, 4), None), ((3, 4, b"{}", [["LSI", "l", 2]]), b"{}")):
+        back = decode_result(msgpack.packb(stored))
+        assert isinstance(back, WriteResult)
+        assert (back.old_size, back.new_size, back.attributes, back.stamp) == (3, 4, attributes, 0)
 
 
 def test_errors_and_nothing_keep_their_form() -> None:

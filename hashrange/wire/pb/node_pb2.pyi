@@ -48,11 +48,13 @@ class WriteItem(_message.Message):
         RETURNS_UPDATED_OLD: _ClassVar[WriteItem.Returns]
         RETURNS_ALL_NEW: _ClassVar[WriteItem.Returns]
         RETURNS_UPDATED_NEW: _ClassVar[WriteItem.Returns]
+        RETURNS_IMAGES: _ClassVar[WriteItem.Returns]
     RETURNS_NONE: WriteItem.Returns
     RETURNS_ALL_OLD: WriteItem.Returns
     RETURNS_UPDATED_OLD: WriteItem.Returns
     RETURNS_ALL_NEW: WriteItem.Returns
     RETURNS_UPDATED_NEW: WriteItem.Returns
+    RETURNS_IMAGES: WriteItem.Returns
     PARTITION_FIELD_NUMBER: _ClassVar[int]
     EPOCH_FIELD_NUMBER: _ClassVar[int]
     KIND_FIELD_NUMBER: _ClassVar[int]
@@ -94,16 +96,18 @@ class IndexUnits(_message.Message):
     def __init__(self, kind: _Optional[str] = ..., name: _Optional[str] = ..., units_half: _Optional[int] = ...) -> None: ...
 
 class WriteResult(_message.Message):
-    __slots__ = ("old_size", "new_size", "attributes", "index_units")
+    __slots__ = ("old_size", "new_size", "attributes", "index_units", "stamp")
     OLD_SIZE_FIELD_NUMBER: _ClassVar[int]
     NEW_SIZE_FIELD_NUMBER: _ClassVar[int]
     ATTRIBUTES_FIELD_NUMBER: _ClassVar[int]
     INDEX_UNITS_FIELD_NUMBER: _ClassVar[int]
+    STAMP_FIELD_NUMBER: _ClassVar[int]
     old_size: int
     new_size: int
     attributes: bytes
     index_units: _containers.RepeatedCompositeFieldContainer[IndexUnits]
-    def __init__(self, old_size: _Optional[int] = ..., new_size: _Optional[int] = ..., attributes: _Optional[bytes] = ..., index_units: _Optional[_Iterable[_Union[IndexUnits, _Mapping]]] = ...) -> None: ...
+    stamp: int
+    def __init__(self, old_size: _Optional[int] = ..., new_size: _Optional[int] = ..., attributes: _Optional[bytes] = ..., index_units: _Optional[_Iterable[_Union[IndexUnits, _Mapping]]] = ..., stamp: _Optional[int] = ...) -> None: ...
 
 class ReadRange(_message.Message):
     __slots__ = ("partition", "epoch", "space", "low", "high", "reverse", "limit", "max_bytes", "filter", "projection", "count_only", "fetch", "consistent")

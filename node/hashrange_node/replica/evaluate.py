@@ -128,12 +128,12 @@ def _put(
     record = records.pack(write.item_json, size, stamp, index)
     mutations: list[Mutation] = [(full_key, record)]
     if current is None:
-        result = WriteResult(0, size)
+        result = WriteResult(0, size, None, None, stamp)
         counts: list[Count] = [(0, 1, size)]
     else:
         old_size = records.size(current)
         attributes = current[HEADER:] if write.returns == wire.RETURN_ALL_OLD else None
-        result = WriteResult(old_size, size, attributes)
+        result = WriteResult(old_size, size, attributes, None, stamp)
         counts = [(0, 0, size - old_size)] if size != old_size else []
     effects = Effects(mutations, counts, result)
     if schema.lsis or schema.gsis or schema.ttl_attribute:
@@ -160,10 +160,11 @@ def _delete(
             entry = expiry_key(keyspace.space_prefix(place.store, keyspace.EXPIRY), write.expiry_s, write.key)
             return Effects([(entry, None)], [], WriteResult(0, 0))
     if current is None:
-        return Effects([], [], WriteResult(0, 0))
+        return Effects([], [], WriteResult(0, 0, None, None, stamp))
     old_size = records.size(current)
     attributes = current[HEADER:] if write.returns == wire.RETURN_ALL_OLD else None
-    effects = Effects([(full_key, None)], [(0, -1, -old_size)], WriteResult(old_size, 0, attributes))
+    result = WriteResult(old_size, 0, attributes, None, stamp)
+    effects = Effects([(full_key, None)], [(0, -1, -old_size)], result)
     effects.deleted = stamp
     if schema.lsis or schema.gsis or schema.ttl_attribute:
         apply_secondary(effects, schema, place, write.key, old, None, stamp, index)
@@ -191,11 +192,11 @@ def _update(
     else:
         new = old if old is not None else dict(key_item)
     if new is None:  # only REMOVE or DELETE on a missing item: nothing comes into being
-        return Effects([], [], WriteResult(0, 0))
+        return Effects([], [], WriteResult(0, 0, None, None, stamp))
     if new is old and current is not None:
         size = old_size = records.size(current)
         item_json = current[HEADER:]
-        effects = Effects([], [], WriteResult(old_size, size))
+        effects = Effects([], [], WriteResult(old_size, size, None, None, records.stamp(current)))
     else:
         if schema.lsis or schema.gsis:
             _check_index_keys(schema, new, updating=True)
@@ -204,7 +205,8 @@ def _update(
         item_json = dump(new)
         counts: list[Count] = [(0, 0 if current is not None else 1, size - old_size)]
         record = records.pack(item_json, size, stamp, index)
-        effects = Effects([(full_key, record)], counts, WriteResult(old_size, size))
+        result = WriteResult(old_size, size, None, None, stamp)
+        effects = Effects([(full_key, record)], counts, result)
         if schema.lsis or schema.gsis or schema.ttl_attribute:
             apply_secondary(effects, schema, place, write.key, old, new, stamp, index)
     effects.result.attributes = _returned(write.returns, current, old, item_json, new, paths)
@@ -246,6 +248,8 @@ def _returned(
         return item_json
     if returns == wire.RETURN_ALL_OLD:
         return current[HEADER:] if current is not None else None
+    if returns == wire.RETURN_IMAGES:
+        return wire.images(current[HEADER:] if current is not None else None, item_json)
     source = old if returns == wire.RETURN_UPDATED_OLD else new
     touched = touched_attributes(source, paths) if source is not None else None
     return dump(touched) if touched else None

@@ -71,9 +71,11 @@ def encode_result(result: Any) -> bytes:
     """The stored form of what answered a request: a WriteResult, None, or an ApiError."""
     if result.__class__ is WriteResult:
         if result.attributes is None and result.index_units is None:
-            packed: bytes = _pack((result.old_size, result.new_size))
+            packed: bytes = _pack((result.old_size, result.new_size, result.stamp))
         else:
-            packed = _pack((result.old_size, result.new_size, result.attributes, result.index_units))
+            packed = _pack(
+                (result.old_size, result.new_size, result.attributes, result.index_units, result.stamp)
+            )
         return packed
     if result is None:
         return _NOTHING
@@ -100,6 +102,9 @@ def decode_result(data: bytes) -> WriteResult | ApiError | None:
             fields=orjson.loads(fields["fields"]),
         )
         return fault_from(error)
+    if len(fields) == 3:
+        return WriteResult(fields[0], fields[1], None, None, fields[2])
+    # Logs of versions before the cache tier have results without stamps: of 2 fields, or of 4.
     result = WriteResult(*fields)
     if result.index_units is not None:
         result.index_units = [(kind, name, units) for kind, name, units in result.index_units]

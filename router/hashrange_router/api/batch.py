@@ -12,6 +12,7 @@ import orjson
 
 from hashrange.errors import ApiError
 from hashrange.model import record as records
+from hashrange.model.item_state import ItemState
 from hashrange.model.key_rules import check_index_keys, check_item_keys
 from hashrange.model.table import TableSchema
 from hashrange.model.table_units import CapacityTally, read_units_half
@@ -26,6 +27,7 @@ from hashrange_router.api.expressions import check_scalar, load, projection_of
 from hashrange_router.api.items import collection_metrics, encode_key
 from hashrange_router.api.replies import add_write
 from hashrange_router.api.rules_batch import check_no_duplicates
+from hashrange_router.api.states import state_left, state_read
 
 HEADER = records.HEADER_SIZE
 
@@ -76,10 +78,16 @@ class BatchOperations:
         call.table = groups[0].table.name if len(groups) == 1 and groups[0].table else ""
         found = yield from carry_out(self._context.admission, owners, messages)
         _check_failures(found)
-        return self._get_reply(call, request.get("ReturnConsumedCapacity"), groups, found)
+        encoded_keys = [message.key for message in messages]
+        return self._get_reply(call, request.get("ReturnConsumedCapacity"), groups, encoded_keys, found)
 
     def _get_reply(
-        self, call: Call, mode: str | None, groups: list[_TableKeys], found: list[bytes | ApiError | None]
+        self,
+        call: Call,
+        mode: str | None,
+        groups: list[_TableKeys],
+        encoded_keys: list[bytes],
+        found: list[bytes | ApiError | None],
     ) -> bytes:
         responses = []
         unprocessed: dict[str, Any] = {}
@@ -101,6 +109,8 @@ class BatchOperations:
                     left["Keys"].append(key)
                     continue
                 total += size
+                if call.states is not None:
+                    call.states.append(state_read(group.table, encoded_keys[position - 1], record))
                 tally.add_table(read_units_half(size, group.consistent))
                 if record is not None:
                     item = record[HEADER:]
@@ -135,6 +145,8 @@ class BatchOperations:
         call.table = next(iter(tables.values())).name if len(tables) == 1 else ""
         owners = [tables[name] for name, _, _, _ in prepared]
         results = yield from carry_out(self._context.admission, owners, messages)
+        if call.states is not None:
+            call.states += _states_left(owners, messages, results)
         _check_failures(results)
         tallies: dict[str, CapacityTally] = {}
         metrics: dict[str, list[Any]] = {}
@@ -168,6 +180,17 @@ class BatchOperations:
         for value in key.values():
             self._context.classic_rules.normalise_value(value)
         return key, None
+
+
+def _states_left(
+    tables: list[TableSchema], messages: list[ReadItem | WriteItem], results: list[Any]
+) -> list[ItemState]:
+    """What the writes that were made have left, also when the batch as a whole is answered with a failure."""
+    return [
+        state_left(table, message, result, wire.RETURN_NONE)
+        for table, message, result in zip(tables, messages, results, strict=True)
+        if isinstance(message, WriteItem) and not isinstance(result, ApiError)
+    ]
 
 
 def _check_failures(answers: list[Any]) -> None:

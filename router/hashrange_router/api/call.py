@@ -13,6 +13,7 @@ from collections.abc import Callable, Generator
 from typing import Any
 
 from hashrange.errors import ApiError
+from hashrange.model.item_state import ItemState
 from hashrange.wire.messages import Message, Transport
 
 
@@ -46,6 +47,8 @@ class Call:
     Units are half units, so that they stay integers; a call that fails may have consumed some too.
     `finish(call, body or error)` is called exactly once.
     `request` is whatever the front needs to answer; the call itself never looks at it.
+    `states` is a list for a caller that wants to be told what the call has read or left of each item (the operations
+    on single items and on batches tell it), and None for all others.
     """
 
     __slots__ = (
@@ -63,6 +66,7 @@ class Call:
         "request",
         "returned_items",
         "started",
+        "states",
         "table",
         "write_units_half",
     )
@@ -78,6 +82,7 @@ class Call:
         self.read_units_half = 0
         self.write_units_half = 0
         self.returned_items = 0
+        self.states: list[ItemState] | None = None
         self._transport = transport
         self._finish = finish
         self._generator: Operation | None = None

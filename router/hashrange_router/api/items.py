@@ -21,6 +21,7 @@ from hashrange_router.api import expressions
 from hashrange_router.api.call import Call, Operation
 from hashrange_router.api.context import ANY_EPOCH, RouterContext
 from hashrange_router.api.replies import EMPTY, charge_failed, consumed_json, write_reply
+from hashrange_router.api.states import ask_for_state, state_left, state_read
 
 HEADER = records.HEADER_SIZE
 
@@ -59,6 +60,8 @@ class ItemOperations:
         if admission is not None:
             admission.read(table, None)
         record = yield ReadItem(table.partition_for(encoded).id, ANY_EPOCH, encoded, consistent)
+        if call.states is not None:
+            call.states.append(state_read(table, encoded, record))
         size = records.size(record) if record is not None else 0
         call.read_units_half = half = read_units_half(size, consistent)
         if admission is not None:
@@ -137,6 +140,7 @@ class ItemOperations:
         if "ReturnValues" in request:
             write.returns = RETURNS[request["ReturnValues"]]
         write.want_old_on_failure = request.get("ReturnValuesOnConditionCheckFailure") == "ALL_OLD"
+        asked = ask_for_state(write) if call.states is not None else 0
         admission = self._context.admission
         if admission is not None:
             admission.write(table, write.decoded)
@@ -147,6 +151,8 @@ class ItemOperations:
             if half and admission is not None:
                 admission.charge_write(table, half, None)
             raise
+        if call.states is not None:
+            call.states.append(state_left(table, write, result, asked))
         if admission is not None:
             half = table_write_units_half(result.old_size, result.new_size, result.index_units)
             admission.charge_write(table, half, result.index_units)
