@@ -1,7 +1,7 @@
 """The other nodes of a cache cluster: writes go to the primary, and everybody hears what has changed.
 
     coherence = PeerCoherence(cluster="dax", node_id="dax-a", number=1, process=process,
-                              controls=context.controls, send=routing.settled.send, table=backend.table)
+                              controls=context.controls, send=routing.settled.send, backend=backend)
     coherence.tier = Tier(backend, coherence, ...)
     port = await coherence.start("127.0.0.1", 0)      # then the node's document is written, with this port in `Peer`
     await coherence.joined(timeout_s=2.0)             # then clients are let in
@@ -31,13 +31,13 @@ from hashrange_dax.coherence import messages as wire
 from hashrange_dax.coherence.changes import ChangeLog
 from hashrange_dax.coherence.connections import Self
 from hashrange_dax.coherence.election import Election
-from hashrange_dax.coherence.keys import keys_of
 from hashrange_dax.coherence.link import Link
 from hashrange_dax.coherence.membership import TICK_S, Membership
 from hashrange_dax.coherence.messages import Key
 from hashrange_dax.coherence.receiving import LocalTier, Receiving
 from hashrange_dax.coherence.secret import PeerKey
-from hashrange_dax.contracts import BackendDone, Change, Request
+from hashrange_dax.contracts import Backend, BackendDone, Change, Request
+from hashrange_dax.tier.requests import written_keys
 
 LOG_BYTES_MAX: Final = 16 << 20
 """Changes that are kept for nodes that have not said they have them."""
@@ -100,20 +100,20 @@ class PeerCoherence:
         process: str,
         controls: ControlDocuments,
         send: Callable[[ChangeDocument, Done], None],
-        table: Callable[[str], TableSchema],
+        backend: Backend,
         loop: asyncio.AbstractEventLoop | None = None,
         random_bytes: Callable[[int], bytes] = os.urandom,
         log_bytes_max: int = LOG_BYTES_MAX,
     ) -> None:
         """`process`, `node_id` and `number` are those of the node's document; `send` carries changes of documents.
 
-        `table` gives a table by its name, or raises ApiError.
+        Of the backend only the tables are asked for.
         """
         self.loop = loop or asyncio.get_running_loop()
         self._cluster = cluster
         self._id = node_id
         self._controls = controls
-        self._table = table
+        self._backend = backend
         self._key = PeerKey(controls, send, self.loop.call_later, random_bytes)
         self.own = Self(cluster, node_id, process, lambda: self._key.value, random_bytes)
         self.changes = ChangeLog(log_bytes_max)
@@ -236,7 +236,11 @@ class PeerCoherence:
 
     def _outcome_unknown(self, operation: str, request: Request, done: BackendDone) -> None:
         self._unknown += 1
-        keys = keys_of(operation, request, self._table)
+        try:
+            found = written_keys(self._backend, operation, request)
+        except ApiError:
+            found = []  # it is wrong, and was refused
+        keys = [(key.table.table_id, key.encoded) for key in found]
 
         def invalidate() -> None:
             self.tier.drop(keys)
@@ -290,7 +294,7 @@ class PeerCoherence:
     def _table_of(self, name: str, table_id: str) -> TableSchema | None:
         """A table that a state is of, unless another one has its name by now."""
         try:
-            table = self._table(name)
+            table = self._backend.table(name)
         except ApiError:
             return None
         return table if table.table_id == table_id else None
