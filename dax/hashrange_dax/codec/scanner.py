@@ -25,6 +25,17 @@ _TEXT_STREAM: Final = -5
 _MAX_TAGS: Final = 4
 
 
+def _short_size(first: int) -> int:
+    """The size of what a first byte tells all about, or nearly; 0 for anything else."""
+    major, number = first >> 5, first & 0x1F
+    if number < 24:
+        return {0: 1, 1: 1, 2: 1 + number, 3: 1 + number}.get(major, 0)
+    return 5 if major < 2 and number == 26 else 0
+
+
+_SHORT_SIZES: Final = bytes(map(_short_size, range(256)))
+
+
 class Scanner:
     """Finds the ends of top-level CBOR values. `max_size` bounds what may lie in the buffer, in bytes."""
 
@@ -42,7 +53,7 @@ class Scanner:
 
     def discard(self, size: int) -> None:
         """The first `size` bytes of the buffer, whole values that were taken, are no longer there."""
-        self.ends = [end - size for end in self.ends if end > size]
+        self.ends[:] = [end - size for end in self.ends if end > size]
         self._position -= size
         self._needed -= size
 
@@ -53,10 +64,23 @@ class Scanner:
         also if what is there says so, and the rest has not come yet.
         """
         length = len(buffer)
+        ends = self.ends
+        opened = self._open
         while self._needed <= length:
+            # The commonest at the top: small integers and short strings, which cannot lead beyond any limit.
+            if not opened and length <= self.max_size:
+                position = self._position
+                first = buffer[position]
+                behind = position + _SHORT_SIZES[first]
+                if position < behind <= length:
+                    self._tags = 0
+                    ends.append(behind)
+                    self._position = behind
+                    self._needed = behind + 1
+                    continue
             if not self._step(buffer, length):
                 break
-        return self.ends
+        return ends
 
     def _step(self, buffer: bytes | bytearray, length: int) -> bool:
         """Go past one head, and the string that it begins; False if that is not there yet."""

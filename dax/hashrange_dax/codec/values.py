@@ -17,6 +17,7 @@ from __future__ import annotations
 
 from binascii import a2b_base64, b2a_base64
 from collections.abc import Callable
+from struct import Struct
 from typing import Any, Final
 
 from hashrange.model.value import AttributeValue
@@ -51,6 +52,9 @@ from hashrange_dax.codec.heads import (
 _SMALL: Final = {str(number): integer(number) for number in range(-1000, 10_001)}
 _TAG_AND_PAIR: Final = head(TAG, DECIMAL) + head(ARRAY, 2)
 _EXPONENTS: Final = tuple(_TAG_AND_PAIR + integer(-places) for places in range(131))
+_ARRAYS: Final = tuple(head(ARRAY, count) for count in range(24))
+_MAPS: Final = tuple(head(MAP, count) for count in range(24))
+_PACK_32: Final = Struct(">BI").pack
 _STRING_SET: Final = head(TAG, STRING_SET)
 _NUMBER_SET: Final = head(TAG, NUMBER_SET)
 _BINARY_SET: Final = head(TAG, BINARY_SET)
@@ -70,13 +74,16 @@ def encode_value(value: AttributeValue) -> bytes:
 
 def encode_number(number: str) -> bytes:
     """One canonical number."""
-    encoded = _SMALL.get(number)
-    if encoded is not None:
-        return encoded
-    if "." not in number:
-        return integer(int(number))
-    whole, _, fraction = number.partition(".")
-    return _EXPONENTS[len(fraction)] + integer(int(whole + fraction))
+    return _SMALL.get(number) or _encode_large(number)
+
+
+def _encode_large(number: str) -> bytes:
+    whole, point, fraction = number.partition(".")
+    if point:
+        mantissa = whole + fraction
+        return _EXPONENTS[len(fraction)] + (_SMALL.get(mantissa) or integer(int(mantissa)))
+    value = int(whole)
+    return _PACK_32(0x1A, value) if 0xFFFF < value <= 0xFFFFFFFF else integer(value)
 
 
 def append_value(value: AttributeValue, append: Append) -> None:
@@ -92,11 +99,10 @@ def append_values(values: list[AttributeValue], append: Append) -> None:
         if tag == "S":
             raw = value["S"].encode()
             size = len(raw)
-            append(TEXT_HEADS[size] if size < SHORT else head(TEXT, size))
-            append(raw)
+            append((TEXT_HEADS[size] if size < SHORT else head(TEXT, size)) + raw)
         elif tag == "N":
             number = value["N"]
-            append(_SMALL.get(number) or encode_number(number))
+            append(_SMALL.get(number) or _encode_large(number))
         else:
             _WRITERS[tag](value[tag], append)
 
@@ -104,19 +110,17 @@ def append_values(values: list[AttributeValue], append: Append) -> None:
 def _write_string(string: str, append: Append) -> None:
     raw = string.encode()
     size = len(raw)
-    append(TEXT_HEADS[size] if size < SHORT else head(TEXT, size))
-    append(raw)
+    append((TEXT_HEADS[size] if size < SHORT else head(TEXT, size)) + raw)
 
 
 def _write_number(number: str, append: Append) -> None:
-    append(_SMALL.get(number) or encode_number(number))
+    append(_SMALL.get(number) or _encode_large(number))
 
 
 def _write_binary(binary: str, append: Append) -> None:
     raw = a2b_base64(binary)
     size = len(raw)
-    append(BYTES_HEADS[size] if size < SHORT else head(BYTES, size))
-    append(raw)
+    append((BYTES_HEADS[size] if size < SHORT else head(BYTES, size)) + raw)
 
 
 def _write_bool(flag: bool, append: Append) -> None:
@@ -128,14 +132,18 @@ def _write_null(_: bool, append: Append) -> None:
 
 
 def _write_list(elements: list[AttributeValue], append: Append) -> None:
-    append(head(ARRAY, len(elements)))
+    count = len(elements)
+    append(_ARRAYS[count] if count < 24 else head(ARRAY, count))
     append_values(elements, append)
 
 
 def _write_map(members: dict[str, AttributeValue], append: Append) -> None:
-    append(head(MAP, len(members)))
+    count = len(members)
+    append(_MAPS[count] if count < 24 else head(MAP, count))
     for name, value in members.items():
-        _write_string(name, append)
+        raw = name.encode()
+        size = len(raw)
+        append((TEXT_HEADS[size] if size < SHORT else head(TEXT, size)) + raw)
         [tag] = value
         _WRITERS[tag](value[tag], append)
 
@@ -194,6 +202,14 @@ def decode_values(data: bytes, position: int, count: int) -> tuple[list[Attribut
                 end = position + first - 0x5F
                 append({"S": str(data[position + 1 : end], "utf-8")})
                 position = end
+            elif first == 0x78:
+                end = position + 2 + data[position + 1]
+                append({"S": str(data[position + 2 : end], "utf-8")})
+                position = end
+            elif 0x18 <= first < 0x1C:
+                end = position + _INTEGER_SIZES[first & 3]
+                append({"N": str(_from_bytes(data[position + 1 : end], "big"))})
+                position = end
             else:
                 value, position = readers[first](data, position, 0)
                 append(value)
@@ -205,6 +221,9 @@ def decode_values(data: bytes, position: int, count: int) -> tuple[list[Attribut
         raise CodecError("truncated")
     return values, position
 
+
+_from_bytes: Final = int.from_bytes
+_INTEGER_SIZES: Final = (2, 3, 5, 9)
 
 Reader = Callable[[bytes, int, int], tuple[AttributeValue, int]]
 
@@ -254,7 +273,11 @@ def _read_bytes(data: bytes, position: int, depth: int) -> tuple[AttributeValue,
 
 
 def _read_list(data: bytes, position: int, depth: int) -> tuple[AttributeValue, int]:
-    _, count, position = read_head(data, position)
+    count = data[position] & 0x1F
+    if count < 24:
+        position += 1
+    else:
+        _, count, position = read_head(data, position)
     depth = _deeper(data, count, position, depth)
     elements: list[AttributeValue] = []
     readers = _READERS
@@ -269,7 +292,11 @@ def _read_list(data: bytes, position: int, depth: int) -> tuple[AttributeValue, 
 
 
 def _read_map(data: bytes, position: int, depth: int) -> tuple[AttributeValue, int]:
-    _, count, position = read_head(data, position)
+    count = data[position] & 0x1F
+    if count < 24:
+        position += 1
+    else:
+        _, count, position = read_head(data, position)
     depth = _deeper(data, 2 * count, position, depth)
     members: dict[str, AttributeValue] = {}
     readers = _READERS
@@ -305,17 +332,31 @@ def _read_tagged(data: bytes, position: int, depth: int) -> tuple[AttributeValue
     if tag == DECIMAL:
         number, end = read_decimal(data, behind)
         return {"N": str(number)}, end
-    if tag in _SET_NAMES:
-        return _read_set(data, tag, behind)
+    if tag in _SETS:
+        return _read_set(data, *_SETS[tag], behind)
     whole, end = read_integer(data, position)
     return {"N": decimal_text(whole, 0)}, end
 
 
-def _read_set(data: bytes, tag: int, position: int) -> tuple[AttributeValue, int]:
+def _read_decimal(data: bytes, position: int, depth: int) -> tuple[AttributeValue, int]:
+    """What begins with C4: an exponent and a mantissa, mostly small ones."""
+    exponent, first = data[position + 2], data[position + 3]
+    if data[position + 1] == 0x82 and 0x20 <= exponent < 0x38 and first < 0x1C:
+        if first < 0x18:
+            digits, end = str(first), position + 4
+        else:
+            end = position + 3 + _INTEGER_SIZES[first & 3]
+            digits = str(_from_bytes(data[position + 4 : end], "big"))
+        places = exponent - 0x1F
+        if len(digits) > places and digits[-1] != "0":
+            return {"N": f"{digits[:-places]}.{digits[-places:]}"}, end
+    number, end = read_decimal(data, position + 1)
+    return {"N": str(number)}, end
+
+
+def _read_set(data: bytes, name: str, kind: str, position: int) -> tuple[AttributeValue, int]:
     if not 0x80 <= data[position] < 0xA0:
         raise CodecError("a set is no array")
-    name = _SET_NAMES[tag]
-    kind = name[0]
     value, end = _read_list(data, position, MAX_DEPTH - 1)
     members = [element.get(kind) for element in value["L"]]
     if None in members:
@@ -359,6 +400,7 @@ def _readers() -> tuple[Reader, ...]:
     readers[0x80:0x9C] = [_read_list] * 28
     readers[0xA0:0xBC] = [_read_map] * 28
     readers[0xC0:0xDC] = [_read_tagged] * 28
+    readers[0xC4] = _read_decimal
     for stream, reader in ((0x5F, _read_bytes), (0x7F, _read_text), (0x9F, _read_list), (0xBF, _read_map)):
         readers[stream] = reader
     readers[0xF4:0xF8] = [_read_false, _read_true, _read_null, _read_null]
@@ -366,5 +408,5 @@ def _readers() -> tuple[Reader, ...]:
     return tuple(readers)
 
 
-_SET_NAMES: Final = {STRING_SET: "SS", NUMBER_SET: "NS", BINARY_SET: "BS"}
+_SETS: Final = {STRING_SET: ("SS", "S"), NUMBER_SET: ("NS", "N"), BINARY_SET: ("BS", "B")}
 _READERS: Final = _readers()
