@@ -48,10 +48,10 @@ def dumps(value: Any, stream: bool = False) -> bytes:
     return cbor2.dumps(value, indefinite_containers=stream)
 
 
-@given(st.integers())
-def test_the_client_agrees_on_everything_drawn(seed: int) -> None:
-    for shape in client.SHAPES:
-        client.check_all(seed, shape)
+@settings(max_examples=400, deadline=None)
+@given(st.integers(0, 2**64), st.sampled_from(client.SHAPES))
+def test_the_client_agrees_on_everything_drawn(seed: int, shape: tuple[str, str | None]) -> None:
+    client.check_all(seed, shape)
 
 
 @given(model_values.values)

@@ -222,7 +222,7 @@ def test_updated_attributes_that_do_not_fit_their_list(data: str) -> None:
 
 def test_what_a_path_leads_to_goes_by_its_position() -> None:
     item = {"a": {"L": [{"N": "0"}, {"M": {"b": {"S": "x"}}}]}, "pk": {"S": "k"}}
-    paths = [("none",), ("a", 1, "b"), ("a", 5), ("a", "b"), ("pk", "x"), ("pk",), ("a", 0)]
+    paths = [("none",), ("a", 1, "b"), ("a", 2), ("a", "b"), ("pk", "x"), ("pk",), ("a", 0)]
     projected = projections.project(item, paths)
     assert projected == {1: {"S": "x"}, 5: {"S": "k"}, 6: {"N": "0"}}
     assert projections.encode_projected(projected).hex() == "a301617805616b0600"
