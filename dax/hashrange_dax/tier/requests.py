@@ -147,7 +147,7 @@ def range_read(request: Request, table: TableSchema) -> RangeRead:
         return RangeRead(request, None)
     _check_scalar(projection, table)
     whole = dict(request)
-    tree = ("projection", tuple((head,) for head in projection.heads))
+    tree = ("projection", tuple([("path", (head,)) for head in projection.heads]))
     whole["ProjectionExpression"] = Compiled.of(PROJECTION, tree)
     if names is not None:
         _check_used(request, names)
