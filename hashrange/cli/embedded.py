@@ -37,6 +37,7 @@ from hashrange_router.scaling.service import scaling_service
 from hashrange import __version__
 from hashrange.cli.capacity import compose_admission, compose_ceilings, compose_reports, compose_vending
 from hashrange.cli.capacity_metrics import register_capacity_metrics
+from hashrange.cli.dax.pages import DaxPages
 from hashrange.cli.front import http_limits, register_front_metrics
 from hashrange.cli.scaling import compose_scaler
 from hashrange.cli.storage import LoopScheduler, Storage, fatal
@@ -52,6 +53,7 @@ from hashrange.runtime.telemetry import CONTENT_TYPE, Telemetry
 from hashrange.wire.transactions import TXID_BYTES
 
 if TYPE_CHECKING:
+    from hashrange.cli.embedded_dax import EmbeddedCache
     from hashrange.cli.embedded_triggers import EmbeddedTriggers
 
 ACCOUNT = "000000000000"
@@ -127,6 +129,7 @@ class EmbeddedServer:
         self.dispatcher: Dispatcher
         self.http: HttpServer
         self.functions: EmbeddedTriggers | None = None
+        self.cache: EmbeddedCache | None = None
 
     @property
     def address(self) -> str:
@@ -194,6 +197,14 @@ class EmbeddedServer:
         catalogue.subscribe(self._forget_metrics)
         operations = entries(self.context)
         self.top = self._top_page()
+        site = self._dax_site()
+        self.dax_pages = DaxPages(
+            self.context,
+            self.node,
+            self.clock,
+            lambda: catalogue.index,
+            (site.host, site.base_port) if site is not None else None,
+        )
         self.dispatcher = Dispatcher(
             operations,
             self.node,
@@ -206,10 +217,11 @@ class EmbeddedServer:
                 self.telemetry.render,
                 CONTENT_TYPE,
                 self.top.render,
+                self.dax_pages.public,
             ),
         )
         self.dispatcher.serve(scaling_service(self.context))
-        self.dispatcher.serve(dax_service(self.context, self._dax_site()))
+        self.dispatcher.serve(dax_service(self.context, site))
         self.dispatcher.note = self.meter.note
         register_capacity_metrics(self.telemetry, self.meter)
         register_front_metrics(self.telemetry, lambda: self.dispatcher, lambda: self.http)
@@ -226,11 +238,19 @@ class EmbeddedServer:
         if config.triggers:
             # In the tick in which the port was opened: no request finds a server without the Lambda API.
             self.functions = await start_functions(self, operations, alone)
+        if site is not None:
+            from hashrange.cli.embedded_dax import start_cache
+
+            self.cache = await start_cache(self, site)
         self.ready = True
 
     def _dax_site(self) -> DaxSite | None:
-        """Where supervised cache nodes run; None where nobody starts any."""
-        return None
+        """Where supervised cache nodes run; None where nobody starts any. Raises StartupError without free ports."""
+        if not self.config.dax:
+            return None
+        from hashrange.cli.embedded_dax import base_port, dax_host
+
+        return DaxSite(dax_host(self.config), base_port(self.config))
 
     def _top_page(self) -> TopPage:
         """What `hashrange top` shows; without keys where only those who sign may see data."""
@@ -251,6 +271,8 @@ class EmbeddedServer:
     async def stop(self) -> None:
         """Answer what is under way, make everything durable, let go of the data directory."""
         self.ready = False
+        if self.cache is not None:
+            await self.cache.stop()
         if self.functions is not None:
             await self.functions.stop(self.config.shutdown_grace_s)
         await self.http.drain(self.config.shutdown_grace_s)

@@ -14,6 +14,7 @@ import typer
 from hashrange import __version__
 from hashrange.cli import local_flags, serve
 from hashrange.cli.cluster import commands as cluster
+from hashrange.cli.dax import commands as dax
 from hashrange.cli.functions import commands as functions
 
 ABOUT = """A distributed, DynamoDB-compatible datastore.
@@ -37,6 +38,7 @@ app = typer.Typer(
 )
 app.command("serve")(serve.serve)
 app.add_typer(cluster.app, name="cluster")
+app.add_typer(dax.app, name="dax")
 app.add_typer(functions.app, name="functions")
 
 ConfigFile = Annotated[

@@ -18,6 +18,7 @@ _BEHAVIOUR = "Behaviour"
 _CAPACITY = "Capacity"
 _LOGS = "Logs"
 _FUNCTIONS = "Functions"
+_CACHE = "Cache tier (DAX)"
 _NOT_YET = "Not in this version (refused with a clear message)"
 
 
@@ -266,7 +267,22 @@ FunctionEndpoint = Annotated[
         "AWS_ENDPOINT_URL of functions, where it is not this server itself.",
     ),
 ]
-Dax = Annotated[Switch, _switch("--dax", _NOT_YET, "Start a DAX cache node.")]
+Dax = Annotated[
+    Switch, _switch("--dax", _CACHE, "Serve DAX clients, from cache nodes that this server starts.")
+]
+DaxPort = Annotated[
+    Text,
+    _text(
+        "--dax-port", "PORT", _CACHE, "Port of DAX clients; 399 above it are cache nodes'. 0 picks.", "8111"
+    ),
+]
+DaxHost = Annotated[
+    Text,
+    _text("--dax-host", "HOST", _CACHE, "Host that clients reach cache nodes by, where it is not --host."),
+]
+DaxMemory = Annotated[
+    Text, _text("--dax-memory-mb", "MB", _CACHE, "Memory of a cache node for what it has cached.", "256")
+]
 Console = Annotated[Switch, _switch("--console", _NOT_YET, "Serve the web console.")]
 
 ConfigFile = Annotated[

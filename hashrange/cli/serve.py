@@ -45,6 +45,9 @@ def serve(
     function_idle_s: options.FunctionIdle = None,
     function_endpoint: options.FunctionEndpoint = None,
     dax: options.Dax = None,
+    dax_port: options.DaxPort = None,
+    dax_host: options.DaxHost = None,
+    dax_memory_mb: options.DaxMemory = None,
     console: options.Console = None,
     config: options.ConfigFile = None,
     print_config: options.PrintConfig = False,
@@ -61,6 +64,7 @@ def serve(
       hashrange serve --data-dir /var/lib/hashrange --host 0.0.0.0
       hashrange serve --throttling on --throttle-faults orders=0.2
       hashrange serve --triggers
+      hashrange serve --dax
       hashrange serve --config hashrange.toml --print-config
     """
     given = {
