@@ -1,0 +1,79 @@
+"""The official Python client, made so that nothing of it outlives a test.
+
+    with dax_client("dax://127.0.0.1:8111") as client:   # as boto3.client("dynamodb")
+    with dax_resource("dax://127.0.0.1:8111") as resource:   # as boto3.resource("dynamodb")
+
+The client is not changed; but it leaves closed sockets to the garbage collector, of which pytest would complain.
+"""
+
+from __future__ import annotations
+
+import gc
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import amazondax
+import boto3
+import botocore.session
+from botocore.config import Config
+
+REGION = "us-east-1"
+ACCESS_KEY = "test"
+SECRET_KEY = "test"
+
+
+def _config(**settings: Any) -> Config:
+    return Config(connect_timeout=10, read_timeout=20, **settings)
+
+
+@contextmanager
+def dax_client(
+    *endpoints: str,
+    access_key: str = ACCESS_KEY,
+    secret_key: str = SECRET_KEY,
+    retries: int | None = None,
+    **settings: Any,
+) -> Iterator[Any]:
+    """A client of the low-level flavour, with the retries that it makes by itself unless told otherwise."""
+    config = _config() if retries is None else _config(retries={"max_attempts": retries})
+    client = amazondax.AmazonDaxClient(
+        botocore.session.get_session(),
+        region_name=REGION,
+        endpoints=list(endpoints),
+        aws_access_key_id=access_key,
+        aws_secret_access_key=secret_key,
+        config=config,
+        **settings,
+    )
+    try:
+        yield client
+    finally:
+        client.close()
+        collect()
+
+
+@contextmanager
+def dax_resource(endpoint: str) -> Iterator[Any]:
+    """The resource flavour: Python values in the place of attribute values."""
+    resource = amazondax.AmazonDaxClient.resource(
+        boto3.session.Session(
+            aws_access_key_id=ACCESS_KEY, aws_secret_access_key=SECRET_KEY, region_name=REGION
+        ),
+        region_name=REGION,
+        endpoint_url=endpoint,
+        config=_config(),
+    )
+    try:
+        yield resource
+    finally:
+        resource.meta.client.close()
+        collect()
+
+
+def collect() -> None:
+    """Let what the client has left behind go quietly."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ResourceWarning)
+        gc.collect()
