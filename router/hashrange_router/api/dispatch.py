@@ -263,6 +263,9 @@ class Dispatcher:
             self._access_log.record(request.request_id, call.operation, call.table, 200, seconds)
         request.reply(200, outcome, request.content_type)
 
+    def _noted(self, call: Call, error: ApiError) -> None:
+        self.note(call.table, error)
+
     def _fail(self, call: Call, stats: OperationStats, outcome: Any) -> None:
         request: Request = call.request
         if isinstance(outcome, ApiError):
@@ -276,7 +279,7 @@ class Dispatcher:
             )
             error = internal()
         stats.fail(error.type_name)
-        self.note(call.table, error)
+        self._noted(call, error)
         stats.write_units_half += call.write_units_half
         if self._access_log.enabled:
             seconds = perf_counter() - call.started
