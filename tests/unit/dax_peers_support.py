@@ -1,4 +1,4 @@
-"""Cache nodes on loopback ports for the tests of their coherence: a control plane in memory, and tiers that keep books."""
+"""Cache nodes on loopback ports for tests: a control plane in memory, and tiers that keep books."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def run(main: Callable[[], Coroutine[Any, Any, None]]) -> None:
 
 async def until(condition: Callable[[], object]) -> None:
     """Wait for a condition; the test's own deadline ends a wait that is in vain."""
-    while not condition():
+    while not condition():  # noqa: ASYNC110
         await asyncio.sleep(LOOK_S)
 
 
