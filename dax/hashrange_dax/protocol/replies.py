@@ -192,9 +192,10 @@ class Replies:
         parts = [b"\x82", array_head(len(found))]
         for place, response in enumerate(found):
             item = response.get("Item")
-            parts.append(
-                NULL if item is None else self._item(item, asked.tables[place], _paths(asked, place))
-            )
+            paths = _paths(asked, place)
+            # As the API answers it: an item that has nothing of a projection is as good as none.
+            found_none = item is None or (paths is not None and not project(item, paths))
+            parts.append(NULL if found_none else self._item(item, asked.tables[place], paths))
         parts.append(capacity.extended(reply.get("ConsumedCapacity")))
         return b"".join(parts)
 
