@@ -75,7 +75,7 @@ class Metrics:
         self.lost_fills = 0
         """Reads whose result was not cached, because a write of the key had ended meanwhile."""
         self.invalidations = 0
-        """Keys that were cached, or being read, and were forgotten because of transactions, or of writes whose outcome is unknown."""
+        """Keys forgotten because of transactions, and of writes whose outcome is unknown."""
         self.refills = 0
         """Items read again after transactions."""
         self.told_changes = 0

@@ -1,14 +1,16 @@
 """The item cache: GetItem and BatchGetItem, misses of one key made one read, and the states that writes leave.
 
-A read under way is a *flight*. Who misses a key that is under way waits for it. A flight is *void* from the moment
-that a write of its key has ended, or the key was invalidated: it still answers those who waited for it before, but is
-not cached, and later requests do not join it. So a read never brings back what a write has replaced.
+A read under way is a *flight*. Who misses a key that is under way waits for it. Once a write of its key has ended, or
+the key was forgotten, a flight is *passed*: it still answers those who waited for it before, but later requests do not
+join it, and what it finds is cached only if it is newer than that write for sure. So a read never brings back what a
+write has replaced.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from enum import Enum
+from math import inf
 from typing import TypeAlias
 
 from hashrange.errors import ApiError
@@ -32,14 +34,17 @@ Waiter: TypeAlias = Callable[[Landed], None]
 
 
 class Flight:
-    """A read of one key that is under way. `strong` flights refill the cache after a transaction."""
+    """A read of one key that is under way. `strong` flights refill the cache after a transaction.
 
-    __slots__ = ("key", "strong", "void", "waiters")
+    `passed` is the stamp of the newest write of the key that has ended meanwhile, infinite if the key was forgotten.
+    """
+
+    __slots__ = ("key", "passed", "strong", "waiters")
 
     def __init__(self, key: FlightKey, strong: bool = False) -> None:
         self.key = key
         self.strong = strong
-        self.void = False
+        self.passed: float = -1
         self.waiters: list[Waiter] = []
 
 
@@ -51,6 +56,8 @@ class ItemCache:
         self.now = now
         self.metrics = metrics
         self._flights: dict[FlightKey, Flight] = {}
+        """Those that may be joined."""
+        self._passed: dict[FlightKey, list[Flight]] = {}
 
     def flight(self, key: FlightKey) -> Flight | None:
         """The read of a key that is under way and may be joined."""
@@ -66,8 +73,7 @@ class ItemCache:
 
         Without a state and a failure, its key was left unprocessed.
         """
-        if self._flights.get(flight.key) is flight:
-            del self._flights[flight.key]
+        self._over(flight)
         landed: Landed
         change = None
         if state is not None:
@@ -83,11 +89,12 @@ class ItemCache:
         """Cache what a flight has read, unless something newer is known."""
         table, key, item_json, stamp = state
         entry = ItemEntry(table.table_id, table, key, item_json, stamp)
-        if flight.void:
+        passed = flight.passed >= 0
+        if passed and (item_json is None or stamp <= flight.passed):
             self.metrics.lost_fills += 1
             return entry, None
         now = self.now()
-        if not flight.strong or item_json is not None:
+        if item_json is not None or not flight.strong:
             live = self.store.peek(table.table_id, key, now)
             if live is not None and live.stamp >= stamp:
                 live.table = table
@@ -118,7 +125,7 @@ class ItemCache:
         table_id, key, item_json, stamp, written = change
         now = self.now()
         if written:
-            self._void((table_id, key))
+            self._pass((table_id, key), stamp if stamp != UNKNOWN_STAMP else inf)
             if stamp == UNKNOWN_STAMP:
                 if item_json is None:
                     self.store.put_item(ItemEntry(table_id, table, key, None, stamp), now)
@@ -126,28 +133,39 @@ class ItemCache:
                     self.store.remove_item(table_id, key)
                 return
         live = self.store.peek(table_id, key, now)
-        if live is not None and (live.stamp > stamp or (live.stamp == stamp and not written)):
+        if live is not None and live.stamp >= stamp:
             return
         self.store.put_item(ItemEntry(table_id, table, key, item_json, stamp), now)
 
     def forget(self, keys: Sequence[FlightKey]) -> None:
         """Forget keys, and what is being read of them."""
         for key in keys:
-            voided = self._void(key)
-            if self.store.remove_item(*key) or voided:
+            passed = self._pass(key, inf)
+            if self.store.remove_item(*key) or passed:
                 self.metrics.invalidations += 1
 
     def clear(self) -> None:
         """Forget all items, and what is being read."""
-        for flight in self._flights.values():
-            flight.void = True
-        self._flights.clear()
+        for key in [*self._flights, *self._passed]:
+            self._pass(key, inf)
         self.store.clear_items()
 
-    def _void(self, key: FlightKey) -> bool:
-        """Have the read of a key that is under way not be cached; says whether there was one."""
+    def _pass(self, key: FlightKey, stamp: float) -> bool:
+        """A write of a key has ended: reads from before it are not joined any more. Says if there was one."""
         flight = self._flights.pop(key, None)
-        if flight is None:
-            return False
-        flight.void = True
-        return True
+        if flight is not None:
+            self._passed.setdefault(key, []).append(flight)
+        for each in self._passed.get(key, ()):
+            each.passed = max(each.passed, stamp)
+        return flight is not None
+
+    def _over(self, flight: Flight) -> None:
+        """A flight has ended."""
+        key = flight.key
+        if self._flights.get(key) is flight:
+            del self._flights[key]
+            return
+        passed = self._passed[key]
+        passed.remove(flight)
+        if not passed:
+            del self._passed[key]
