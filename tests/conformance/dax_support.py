@@ -3,19 +3,54 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any, cast
 
 from hashrange_router.dax import lifecycle
+from hashrange_router.dax.service import dax_service
 from hashrange_router.dax.setting import DaxSite, cluster_document, clusters, seen
 from hashrange_router.dax.steps import Steps, change, perform
 
 from hashrange.cli.embedded import EmbeddedServer
 from hashrange.model import dax
 from hashrange.model.dax import ClusterDocument, NodeDocument, WantedNode
-from tests.conformance.clocked import Clocked
+from tests.conformance.clocked import Clocked, clocked
 
 SITE = DaxSite("127.0.0.1", 8111)
 ROLE = "arn:aws:iam::000000000000:role/dax"
+
+
+@contextmanager
+def served() -> Iterator[Clocked]:
+    """A server that takes cache nodes to run at `SITE`."""
+    with clocked() as running:
+        # Served anew with a site: with the site from the start there would be processes.
+        running.on_loop(lambda server: server.dispatcher.serve(dax_service(server.context, SITE)))
+        yield running
+
+
+def create(dax: Any, name: str = "cache", nodes: int = 2, **more: Any) -> Any:
+    """Make a cluster; how it is described then."""
+    request = {"NodeType": "dax.r5.large", "IamRoleArn": ROLE, "ReplicationFactor": nodes, **more}
+    return dax.create_cluster(ClusterName=name, **request)["Cluster"]
+
+
+def shown(dax: Any, name: str = "cache") -> Any:
+    """A cluster as it is described now."""
+    (found,) = dax.describe_clusters(ClusterNames=[name])["Clusters"]
+    return found
+
+
+def status(dax: Any, name: str = "cache") -> tuple[str, list[str]]:
+    """The state of a cluster and those of its nodes."""
+    found = shown(dax, name)
+    return found["Status"], [node["NodeStatus"] for node in found["Nodes"]]
+
+
+def messages(dax: Any, **filters: Any) -> list[str]:
+    """The messages of events, the latest first."""
+    return [event["Message"] for event in dax.describe_events(**filters)["Events"]]
 
 
 class Fleet:
