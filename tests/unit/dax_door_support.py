@@ -13,7 +13,8 @@ import contextlib
 import socket
 import ssl
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Coroutine, Iterator
+from concurrent.futures import Future
 from typing import Any, TypeVar
 
 from hashrange_dax.cache import CacheStore
@@ -131,7 +132,13 @@ class RunningDoor:
 
         return asyncio.run_coroutine_threadsafe(run(), self.loop).result(TIMEOUT_S)
 
-    def table(self, name: str = "tbl", hash_type: str = "S", range_type: str | None = None, **more: Any) -> None:
+    def start(self, coroutine: Coroutine[Any, Any, None]) -> Future[None]:
+        """Let something run there, without waiting for it."""
+        return asyncio.run_coroutine_threadsafe(coroutine, self.loop)
+
+    def table(
+        self, name: str = "tbl", hash_type: str = "S", range_type: str | None = None, **more: Any
+    ) -> None:
         """Create a table with the keys `pk` and perhaps `sk`."""
         keys = [{"AttributeName": "pk", "KeyType": "HASH"}]
         types = [{"AttributeName": "pk", "AttributeType": hash_type}]

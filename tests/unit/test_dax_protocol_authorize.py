@@ -18,7 +18,10 @@ KEY, SECRET = "AKIDEXAMPLE", "a secret"
 
 
 def signed(
-    secret: str = SECRET, region: str = "eu-west-1", host: str = "dax.amazonaws.com", now: datetime.datetime = NOW
+    secret: str = SECRET,
+    region: str = "eu-west-1",
+    host: str = "dax.amazonaws.com",
+    now: datetime.datetime = NOW,
 ) -> tuple[str, bytes]:
     """Signature and string to sign, as the client sends them."""
     credentials = SimpleNamespace(access_key=KEY, secret_key=secret, token=None)

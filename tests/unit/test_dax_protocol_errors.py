@@ -34,7 +34,11 @@ def python_error(error: ApiError, codes: tuple[int, ...] | None = None) -> DaxSe
         (conditional_check_failed(), "ConditionalCheckFailedException", False),
         (validation("no"), "ValidationException", False),
         (ApiError("TransactionConflictException", "no"), "TransactionConflictException", False),
-        (ApiError("IdempotentParameterMismatchException", "no"), "IdempotentParameterMismatchException", False),
+        (
+            ApiError("IdempotentParameterMismatchException", "no"),
+            "IdempotentParameterMismatchException",
+            False,
+        ),
         (ApiError("AccessDeniedException", "no"), "AccessDeniedException", False),
         (THROTTLED, "ProvisionedThroughputExceededException", True),
         (ApiError("ThrottlingException", "no"), "ThrottlingException", True),
@@ -78,7 +82,9 @@ def test_methods_that_are_not_there() -> None:
 
 def test_reasons_of_a_cancelled_transaction() -> None:
     codes, message, info = decode_all(
-        error_reply(ApiError("TransactionCanceledException", "why"), CLIENT, "id", [b"\x61a", None, b"\x41\x01"])
+        error_reply(
+            ApiError("TransactionCanceledException", "why"), CLIENT, "id", [b"\x61a", None, b"\x41\x01"]
+        )
     )
     assert codes == [4, 37, 38, 39, 58]
     assert (message, info) == ("why", ["id", "TransactionCanceledException", 400, ["a", None, b"\x01"]])

@@ -106,7 +106,11 @@ def test_a_start_key_of_an_index_has_names() -> None:
     start = bytes.fromhex("bf 62706b 616b 6176 6178 ff".replace(" ", ""))
     asked = read(m.SCAN, b"tbl", {11: b"by-v", 9: start, 16: 0, 17: 4})
     assert asked.request["ExclusiveStartKey"] == {"pk": {"S": "k"}, "v": {"S": "x"}}
-    assert (asked.request["IndexName"], asked.request["Segment"], asked.request["TotalSegments"]) == ("by-v", 0, 4)
+    assert (asked.request["IndexName"], asked.request["Segment"], asked.request["TotalSegments"]) == (
+        "by-v",
+        0,
+        4,
+    )
     assert asked.indexed
 
 
