@@ -5,7 +5,9 @@ from __future__ import annotations
 import datetime
 import random
 import socket
+import ssl
 import struct
+import time
 from types import SimpleNamespace
 from typing import Any
 
@@ -15,6 +17,7 @@ from hashrange_dax.codec.cbor import NULL, array_head, byte_string, integer, tex
 from hashrange_dax.door import WireLimits
 from hashrange_dax.protocol import methods as m
 
+from hashrange.cli.dax.tls import make_authority, server_context
 from tests.conformance.support import wait_until
 from tests.dax.clients import dax_client
 from tests.unit.dax_door_support import (
@@ -304,9 +307,11 @@ def test_the_official_client_authorizes_itself() -> None:
         door.table("tbl")
         with dax_client(door.url, access_key="key", secret_key="secret") as client:
             assert client.get_item(TableName="tbl", Key={"pk": {"S": "a"}}) == {}
-        with pytest.raises(Exception) as caught:
-            with dax_client(door.url, access_key="key", secret_key="wrong") as client:
-                client.get_item(TableName="tbl", Key={"pk": {"S": "a"}})
+        with (
+            pytest.raises(Exception) as caught,
+            dax_client(door.url, access_key="key", secret_key="wrong") as client,
+        ):
+            client.get_item(TableName="tbl", Key={"pk": {"S": "a"}})
         assert getattr(caught.value, "auth_error", False), caught.value
 
 
@@ -314,3 +319,31 @@ def test_without_secrets_authorization_is_taken_as_it_is() -> None:
     with running_door() as door, sample(door) as client:
         client.send(authorization("whatever", door) + message(m.GET_ITEM, *GET))
         assert client.values(2) == [[], None]
+
+
+def test_tls() -> None:
+    authority = make_authority(time.time())
+    context = server_context(authority, ["127.0.0.1"], time.time())
+    trusting = ssl.create_default_context(cadata=authority.certificate)
+    with running_door(tls=context) as door:
+        door.table("HTS")
+        plain = socket.create_connection(("127.0.0.1", door.port), 20)
+        with trusting.wrap_socket(plain, server_hostname="127.0.0.1") as secured:
+            secured.sendall(handshake() + message(m.GET_ITEM, *GET))
+            received = b""
+            while len(received) < 2:
+                received += secured.recv(100)
+            assert received == b"\x80\xf6"
+
+
+def test_every_operation_has_its_times() -> None:
+    with running_door() as door, sample(door) as client:
+        for _ in range(3):
+            client.send(message(m.GET_ITEM, *GET))
+            client.values(2)
+        client.ask(m.SCAN, byte_string(b"none"), NULL, values=3)
+        counts = door.on_loop(lambda: {name: times.count() for name, times in door.door.latencies.items()})
+        assert (counts["GetItem"], counts["Scan"], counts["PutItem"]) == (3, 1, 0)
+        told = door.on_loop(door.tier.metrics.snapshot)
+        assert (told["GetItemRequestCount"], told["ScanRequestCount"], told["ErrorRequestCount"]) == (3, 1, 1)
+        assert told["NetworkBytesIn"] > 0 and told["NetworkBytesOut"] > 0
