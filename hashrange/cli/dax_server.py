@@ -16,13 +16,18 @@ from pathlib import Path
 from hashrange_dax.cache.store import CacheStore
 from hashrange_dax.coherence.peers import PeerCoherence
 from hashrange_dax.door import WireDoor
+from hashrange_dax.forms import Forms
 from hashrange_dax.registry import AttributeRegistry
 from hashrange_dax.tier import Tier
-from hashrange_router.api.dispatch import OperationEntry
+from hashrange_router.api.dispatch import Dispatcher, OperationEntry
 from hashrange_router.api.operations import entries
+from hashrange_router.pages import Pages
 
 from hashrange import __version__
+from hashrange.cli.admin import MorePages
 from hashrange.cli.dax.backend import RouterBackend
+from hashrange.cli.dax.http_door import CachedDispatcher
+from hashrange.cli.dax.node_pages import NodePages
 from hashrange.cli.dax.registration import Registration
 from hashrange.cli.dax.tls import authority_of, context_of, server_context
 from hashrange.cli.dax.wire import Endpoints, wire_limits
@@ -33,6 +38,7 @@ from hashrange.model import dax
 from hashrange.model.dax import ClusterDocument, NodeDocument, ttls_of
 from hashrange.runtime.clock import Clock, SystemClock
 from hashrange.runtime.cluster_config import DaxConfig, format_address
+from hashrange.runtime.logging import AccessLog
 from hashrange.runtime.startup import StartupError
 from hashrange.runtime.telemetry import Telemetry
 
@@ -79,6 +85,23 @@ class DaxServer(RouterServer):
     def _follow_ttls(self) -> None:
         self.store.set_ttls(*ttls_of(self.context.controls, self._dax.cluster))
 
+    def _dispatcher_for(self, operations: dict[bytes, OperationEntry], pages: Pages) -> Dispatcher:
+        self.cached = CachedDispatcher(
+            operations,
+            self.tier,
+            self.context,
+            self.routing.settled,
+            self.telemetry,
+            AccessLog(self.config.access_log),
+            self._not_yet,
+            pages,
+        )
+        self.view.on_document.append(self.cached.follow)
+        return self.cached
+
+    def _admin_pages(self) -> MorePages:
+        return NodePages(self)
+
     # ---- joining
 
     def _begin(self) -> None:
@@ -123,6 +146,8 @@ class DaxServer(RouterServer):
         document["Peer"] = format_address(config.reached_by, peer_port)
         endpoints = Endpoints(coherence.living, lambda: coherence.statistics().term)
         await endpoints.learn(config.reached_by)
+        forms = Forms(self.lists, self.store)
+        self.cached.json_of = forms.json_of
         self.wire = WireDoor(
             self.tier,
             self.backend,
@@ -133,6 +158,7 @@ class DaxServer(RouterServer):
             self.clock,
             self.tier.metrics,
             wire_limits(config),
+            forms,
         )
         context_ssl = await self._ssl(cluster)
         if not config.dax_port:

@@ -37,6 +37,8 @@ JSON = b"application/json"
 PEM = b"application/x-pem-file"
 CA_PATH = "/dax/ca.pem"
 CLUSTERS_PATH = "/dax/clusters"
+STATS_PATH = "/dax/stats"
+"""A cache node's own (`node_pages`), on its admin port."""
 
 log = get_logger("dax")
 

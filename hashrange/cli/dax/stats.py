@@ -15,11 +15,10 @@ from pathlib import Path
 from typing import Any
 
 from hashrange.cli.cluster.layout import LayoutError, load
-from hashrange.cli.dax.pages import CA_PATH, CLUSTERS_PATH
+from hashrange.cli.dax.pages import CA_PATH, CLUSTERS_PATH, STATS_PATH
 from hashrange.runtime.cluster_config import format_address
 
 TIMEOUT_S = 5.0
-STATS_PATH = "/dax/stats"
 
 
 def certificate(endpoint_url: str, data_dir: str | None) -> int:
@@ -102,6 +101,7 @@ def _fail(endpoint_url: str, error: Exception) -> int:
 
 
 def _print(found: dict[str, Any]) -> None:
+    from rich.box import SIMPLE_HEAD
     from rich.console import Console
     from rich.table import Table
 
@@ -109,7 +109,7 @@ def _print(found: dict[str, Any]) -> None:
     for cluster in found["clusters"]:
         where = f": {cluster['wire']}, cached API {cluster['http']}" if "wire" in cluster else ""
         console.print(f"cluster {cluster['name']}{where}", markup=False, highlight=False)
-    table = Table()
+    table = Table(box=SIMPLE_HEAD, pad_edge=False)
     for name in ("node", "zone", "role", "state"):
         table.add_column(name)
     for name in (
