@@ -27,7 +27,19 @@ _TABLE_AT: Final = len(_PREFIX)
 _PLAIN: Final = frozenset(
     map(
         bytes.fromhex,
-        "f6 a0 bfff bf0300ff bf02f4ff bf02f40300ff bf030002f4ff a10300 a102f4 a202f40300 a2030002f4".split(),
+        [
+            "f6",
+            "a0",
+            "bfff",
+            "bf0300ff",
+            "bf02f4ff",
+            "bf02f40300ff",
+            "bf030002f4ff",
+            "a10300",
+            "a102f4",
+            "a202f40300",
+            "a2030002f4",
+        ],
     )
 )
 """Options that ask for nothing: no projection, no strong read, no capacity."""
