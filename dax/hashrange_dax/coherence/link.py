@@ -205,13 +205,13 @@ class Link:
             if found is None:
                 # It has missed something: the next number says so.
                 self._cursor = changes.head
-                connection.send(wire.TELL, self._cursor + 1, b"")
+                connection.send(wire.TELL, self._cursor + 1, wire.encode_tell(b"", 0))
                 continue
             entries, last = found
             if last == self._cursor:
                 break
             kind = wire.TELL if last == changes.head else wire.TELL_MORE
-            connection.send(kind, self._cursor + 1, entries)
+            connection.send(kind, self._cursor + 1, wire.encode_tell(entries, last - self._cursor))
             self._cursor = last
             connection.flush()
         self._pumping = False

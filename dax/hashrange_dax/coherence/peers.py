@@ -43,6 +43,9 @@ LOG_BYTES_MAX: Final = 16 << 20
 """Changes that are kept for nodes that have not said they have them."""
 
 PING_TICKS: Final = 2
+DRAIN_S: Final = 5.0
+"""How long a stop waits for writes that others have sent here."""
+
 GONE_S: Final = 1.0
 """How long a stop waits for what was sent to go out."""
 
@@ -162,6 +165,7 @@ class PeerCoherence:
         self._key.stop()
         if self._timer is not None:
             await self._election.hand_over()
+            await receiving.drain(DRAIN_S)
             self._timer.cancel()
         if self._listener is not None:
             self._listener.close()

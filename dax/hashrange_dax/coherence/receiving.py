@@ -64,6 +64,7 @@ class Receiving:
         self._strangers: set[Accepted] = set()
         self._by_node: dict[str, Accepted] = {}
         self._under_way = 0
+        self._idle: asyncio.Future[None] | None = None
         self.stopping = False
         self.received = 0
         self.clears = 0
@@ -141,6 +142,8 @@ class Receiving:
 
         def done(answer: BackendReply | ApiError) -> None:
             self._under_way -= 1
+            if self._idle is not None and not self._under_way and not self._idle.done():
+                self._idle.set_result(None)
             connection.send(wire.ANSWER, number, wire.encode_answer(answer))
             if connection.full:
                 connection.close("it does not read its answers")
@@ -190,6 +193,13 @@ class Receiving:
             connection.idle_ticks += 1
             if connection.idle_ticks > SILENT_TICKS:
                 connection.close("it has gone silent")
+
+    async def drain(self, timeout_s: float) -> None:
+        """Make no more writes for others, and wait until those under way are answered."""
+        self.stopping = True
+        if self._under_way:
+            self._idle = self._loop.create_future()
+            await asyncio.wait([self._idle], timeout=timeout_s)
 
     def stop(self) -> list[asyncio.Future[None]]:
         """End all connections; the futures are done when what was sent has gone out."""
