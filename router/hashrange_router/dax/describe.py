@@ -45,7 +45,7 @@ def node_status(cluster: ClusterDocument, node: WantedNode, seen: Seen) -> str:
     running = seen.nodes.get(node["NodeId"])
     if running is not None:
         return AVAILABLE if running["Reboots"] >= node["Reboots"] else REBOOTING
-    return REBOOTING if node["Reboots"] or node["NodeId"] in _announced(cluster) else CREATING
+    return REBOOTING if node["Reboots"] or node["NodeId"] in announced_nodes(cluster) else CREATING
 
 
 def leaving(cluster: ClusterDocument, seen: Seen) -> list[NodeDocument]:
@@ -56,8 +56,9 @@ def leaving(cluster: ClusterDocument, seen: Seen) -> list[NodeDocument]:
     return [node for node in seen.nodes.values() if node["NodeId"] not in wanted]
 
 
-def _announced(cluster: ClusterDocument) -> Any:
-    return cluster["Told"].get("Announced", ())
+def announced_nodes(cluster: ClusterDocument) -> list[str]:
+    """The ids of nodes that have been there once, as far as it was noted (`lifecycle.settle`)."""
+    return _list(cluster["Told"], "Announced")
 
 
 def described(cluster: ClusterDocument, seen: Seen, setting: Setting) -> dict[str, Any]:

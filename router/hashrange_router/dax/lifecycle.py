@@ -16,11 +16,11 @@ from hashrange.model import dax
 from hashrange.model.dax import NODES_MAX, ClusterDocument, NodeDocument
 from hashrange_router.api.context import RouterContext
 from hashrange_router.dax.clusters import new_cluster, settled, with_nodes
-from hashrange_router.dax.describe import AVAILABLE, node_status, status_of
+from hashrange_router.dax.describe import AVAILABLE, announced_nodes, node_status, status_of
 from hashrange_router.dax.errors import HOW_TO_START, no_capacity, too_many_nodes
 from hashrange_router.dax.events import CLUSTER
 from hashrange_router.dax.names import cluster_name
-from hashrange_router.dax.setting import DaxSite, Setting, cluster_document, seen
+from hashrange_router.dax.setting import DaxSite, Seen, Setting, cluster_document, seen
 from hashrange_router.dax.steps import Steps, change, record_event, releasing, reserve_slots
 
 NO_NODE_SLOTS = "NodeQuotaForCustomerExceededFault"
@@ -84,46 +84,52 @@ def next_number(context: RouterContext, cluster: str) -> Steps[int]:
 
 
 def settle(context: RouterContext, cluster: str) -> Steps[None]:
-    """Note which nodes of a managed cluster are there for the first time, with events, and when it is complete."""
+    """Note, with events, which nodes of a supervised cluster are there for the first time, which have left, and when
+    it is complete.
+    """
     known = cluster_document(context.controls, cluster)
     if known is None or known["Deleting"] or not known["Managed"]:
         return
-    new: list[str] = []
-    first = [False]
+    news: list[str] = []
 
     def plan(before: ClusterDocument | None) -> ClusterDocument | None:
-        new.clear()
-        first[0] = False
+        news.clear()
         if before is None or before["Deleting"]:
             return before
-        found = seen(context.controls, cluster)
-        announced = before["Told"].get("Announced", [])
-        assert isinstance(announced, list)
-        present = [
-            node["NodeId"] for node in before["Nodes"] if node_status(before, node, found) == AVAILABLE
-        ]
-        wanted = {node["NodeId"] for node in before["Nodes"]}
-        new.extend(node for node in present if node not in announced)
-        after = before
-        if new or not wanted.issuperset(announced):
-            kept = [node for node in announced if node in wanted]
-            after = {**before, "Told": {**before["Told"], "Announced": [*kept, *new]}}
-        if status_of(after, found) == AVAILABLE and not after["Told"].get("Settled"):
-            first[0] = True
-            after = settled(after)
+        after, told = noted(before, seen(context.controls, cluster))
+        news.extend(told)
         return after
 
     yield from change(context.controls, dax.CLUSTER, cluster, plan)
-    for node in new:
-        yield from record_event(context, cluster, CLUSTER, f"Added node {node}.")
-    if first[0]:
-        yield from record_event(context, cluster, CLUSTER, "Cluster created.")
+    for message in news:
+        yield from record_event(context, cluster, CLUSTER, message)
+
+
+def noted(before: ClusterDocument, found: Seen) -> tuple[ClusterDocument, list[str]]:
+    """A cluster that knows which of its nodes have been there, and the messages of what is new about them."""
+    announced = announced_nodes(before)
+    wanted = {node["NodeId"] for node in before["Nodes"]}
+    new = [
+        node["NodeId"]
+        for node in before["Nodes"]
+        if node["NodeId"] not in announced and node_status(before, node, found) == AVAILABLE
+    ]
+    left = [node for node in announced if node not in wanted and node not in found.nodes]
+    messages = [f"Added node {node}." for node in new] + [f"Removed node {node}." for node in left]
+    after = before
+    if new or left:
+        kept = [node for node in announced if node not in left]
+        after = {**before, "Told": {**before["Told"], "Announced": [*kept, *new]}}
+    if status_of(after, found) == AVAILABLE and not after["Told"].get("Settled"):
+        messages.append("Cluster created.")
+        after = settled(after)
+    return after, messages
 
 
 def gone(context: RouterContext, cluster: str, node_id: str, process: str) -> Steps[bool]:
     """Remove the document of a node whose process has ended, unless a new process has taken its place.
 
-    Returns whether it was removed. A node that was wanted no more is noted as removed.
+    Returns whether it was removed.
     """
     removed = [False]
 
@@ -132,14 +138,7 @@ def gone(context: RouterContext, cluster: str, node_id: str, process: str) -> St
         return None if removed[0] else known
 
     yield from change(context.controls, dax.NODE, dax.node_name(cluster, node_id), plan)
-    if not removed[0]:
-        return False
-    wanted = cluster_document(context.controls, cluster)
-    if wanted is not None and (
-        wanted["Deleting"] or all(node["NodeId"] != node_id for node in wanted["Nodes"])
-    ):
-        yield from record_event(context, cluster, CLUSTER, f"Removed node {node_id}.")
-    return True
+    return removed[0]
 
 
 def forget_if_gone(context: RouterContext, cluster: str) -> Steps[bool]:
@@ -157,11 +156,14 @@ def forget_if_gone(context: RouterContext, cluster: str) -> Steps[bool]:
             return known
         return known if known["Managed"] and not known["Deleting"] else None
 
-    if plan(cluster_document(controls, cluster)) is not None or cluster_document(controls, cluster) is None:
+    known = cluster_document(controls, cluster)
+    if known is None or plan(known) is not None:
         return False
     yield from change(controls, dax.PRIMARY, cluster, leave)
     after = yield from change(controls, dax.CLUSTER, cluster, plan)
     if after is not None:
         return False
+    for node in announced_nodes(known):
+        yield from record_event(context, cluster, CLUSTER, f"Removed node {node}.")
     yield from record_event(context, cluster, CLUSTER, "Cluster deleted.")
     return True
