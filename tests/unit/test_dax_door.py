@@ -406,3 +406,32 @@ def test_unprocessed_writes_are_made_again_here(client: Any, door: RunningDoor) 
         )
         == 4
     )
+
+
+def test_a_query_known_by_its_bytes_is_answered_from_the_cache_alone(client: Any, door: RunningDoor) -> None:
+    given = {"TableName": "tbl", "ProjectionExpression": "l[1], n", "Limit": 50}
+    client.put_item(TableName="tbl", Item=ITEM)
+    first = client.scan(**given)
+    before = door.on_loop(lambda: (door.sent, door.tier.metrics.quick_scans))
+    assert client.scan(**given) == first
+    assert door.on_loop(lambda: (door.sent, door.tier.metrics.quick_scans)) == (before[0], before[1] + 1)
+    door.on_loop(door.store.clear)
+    client.put_item(TableName="tbl", Item={"pk": {"S": "more"}, "n": {"N": "77"}})
+    assert {"n": {"N": "77"}} in client.scan(**given)["Items"]
+    strong = {**given, "ConsistentRead": True}
+    client.scan(**strong)
+    client.put_item(TableName="tbl", Item={"pk": {"S": "more"}, "n": {"N": "78"}})
+    assert {"n": {"N": "78"}} in client.scan(**strong)["Items"]
+
+
+def test_a_table_made_anew_is_another_one(client: Any, door: RunningDoor) -> None:
+    door.table("again")
+    client.put_item(TableName="again", Item={**A, "v": {"S": "old"}})
+    for _ in range(2):
+        assert client.get_item(TableName="again", Key=A)["Item"]["v"] == {"S": "old"}
+        assert client.scan(TableName="again")["Count"] == 1
+    door.call("DeleteTable", {"TableName": "again"})
+    assert failure(lambda: client.scan(TableName="again")).code == "ResourceNotFoundException"
+    door.table("again")
+    assert client.get_item(TableName="again", Key=A) == {}
+    assert client.scan(TableName="again")["Count"] == 0

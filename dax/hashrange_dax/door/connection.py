@@ -116,12 +116,15 @@ class WireConnection(asyncio.Protocol):
         door.metrics.bytes_in += len(data)
         if self._ready and self._authorized_until > door.now:
             began = perf_counter()
+            operation = "GetItem"
             reply = door.quick.reply(data)
+            if reply is None and (found := door.quick_query.reply(data)) is not None:
+                operation, reply = found
             if reply is not None:
                 self.active_at = door.now
                 door.metrics.bytes_out += len(reply)
                 self._transport.write(reply)
-                door.latencies["GetItem"].observe(perf_counter() - began)
+                door.latencies[operation].observe(perf_counter() - began)
                 return
         if not self.open:
             return
@@ -169,8 +172,11 @@ class WireConnection(asyncio.Protocol):
             self._door.buffered_bytes -= end
             self._start = self._taken = 0
 
-    def _next(self) -> tuple[int, list[Any]] | None:
-        """The next complete request: its method and arguments; None until it is there. Takes the handshake."""
+    def _next(self) -> tuple[int, list[Any], bytes | None] | None:
+        """The next complete request, None until it is there: method, arguments, and its bytes if they came alone.
+
+        Takes the handshake.
+        """
         buffer = self._buffer
         if self._client is None and not MAGIC_BYTES.startswith(bytes(buffer[: len(MAGIC_BYTES)])):
             raise CodecError("not the DAX protocol")
@@ -201,8 +207,9 @@ class WireConnection(asyncio.Protocol):
         if len(ends) < self._taken + 2 + arguments:
             return None
         values, end = self._decode(2 + arguments)
+        alone = buffer if isinstance(buffer, bytes) and not self._start and end == len(buffer) else None
         self._take(end, 2 + arguments)
-        return method, values[2:]
+        return method, values[2:], alone
 
     def _decode(self, count: int) -> tuple[list[Any], int]:
         """The next values of the buffer, which are there, and where they end."""
@@ -246,7 +253,7 @@ class WireConnection(asyncio.Protocol):
         elif len(self._buffer) > self._door.limits.ahead_bytes_max:
             self._pause()
 
-    def _begin(self, method: int, arguments: list[Any]) -> None:
+    def _begin(self, method: int, arguments: list[Any], data: bytes | None) -> None:
         door = self._door
         if method == m.AUTHORIZE:
             # It has no answer: what is wrong with it is that of the next request.
@@ -261,7 +268,7 @@ class WireConnection(asyncio.Protocol):
             return
         self._busy = True
         assert self._client is not None
-        exchange = Exchange(door, self, self._client, method, arguments)
+        exchange = Exchange(door, self, self._client, method, arguments, data)
         forbidden, self._forbidden = self._forbidden, None
         if forbidden is None and self._authorized_until <= door.now:
             forbidden = required()

@@ -45,7 +45,7 @@ class Endpoint(NamedTuple):
 
 
 class Exchange:
-    """A request of a connection until it is answered, which happens exactly once."""
+    """A request of a connection until it is answered, which happens exactly once. `data` are its bytes, if known."""
 
     __slots__ = (
         "_arguments",
@@ -53,6 +53,7 @@ class Exchange:
         "_began",
         "_client",
         "_connection",
+        "_data",
         "_door",
         "_method",
         "_names",
@@ -60,13 +61,20 @@ class Exchange:
     )
 
     def __init__(
-        self, door: WireDoor, connection: WireConnection, client: Client, method: int, arguments: list[Any]
+        self,
+        door: WireDoor,
+        connection: WireConnection,
+        client: Client,
+        method: int,
+        arguments: list[Any],
+        data: bytes | None = None,
     ) -> None:
         self._door = door
         self._connection = connection
         self._client = client
         self._method = method
         self._arguments = arguments
+        self._data = data
         self._asked: Asked | None = None
         self._waited_for: int | None = None
         self._names: tuple[str, ...] | None = None
@@ -215,6 +223,8 @@ class Exchange:
         asked = self._asked
         assert asked is not None
         replies = self._door.replies
+        if answer.query is not None and self._data is not None:
+            self._door.quick_query.remember(self._data, asked, answer.query)
         self._render(lambda: replies.reply(asked, answer))
 
     def fail(self, error: ApiError) -> None:

@@ -15,6 +15,7 @@ from hashrange_dax.metrics import Metrics
 from hashrange_dax.protocol.authorize import Verifier
 from hashrange_dax.protocol.methods import NAMES
 from hashrange_dax.protocol.quick import QuickGet
+from hashrange_dax.protocol.quick_query import QuickQuery
 from hashrange_dax.protocol.replies import Replies
 from hashrange_dax.protocol.requests import Reader
 from hashrange_dax.tier import Tier
@@ -60,6 +61,7 @@ class WireDoor:
         self.reader = Reader(backend.table, attribute_lists.names_of)
         self.replies = Replies(self.forms, attribute_lists.id_of, tier.store)
         self.quick = QuickGet(tier, backend.table, self.forms)
+        self.quick_query = QuickQuery(tier, backend.table, self.replies)
         self.latencies = {name: Histogram() for name in NAMES.values()}
         """Seconds from a complete request to its reply, errors included, by operation."""
         self.connections: set[WireConnection] = set()

@@ -10,4 +10,5 @@ replies      answers to bytes
 capacity     ConsumedCapacity and ItemCollectionMetrics
 errors       error replies
 quick        the short way of a GetItem that is cached
+    quick_query  the same for Query and Scan
 """

@@ -28,17 +28,8 @@ _PLAIN: Final = frozenset(
     map(
         bytes.fromhex,
         [
-            "f6",
-            "a0",
-            "bfff",
-            "bf0300ff",
-            "bf02f4ff",
-            "bf02f40300ff",
-            "bf030002f4ff",
-            "a10300",
-            "a102f4",
-            "a202f40300",
-            "a2030002f4",
+            *("f6", "a0", "bfff", "bf0300ff", "bf02f4ff", "bf02f40300ff", "bf030002f4ff"),
+            *("a10300", "a102f4", "a202f40300", "a2030002f4"),
         ],
     )
 )
