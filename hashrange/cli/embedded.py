@@ -203,7 +203,7 @@ class EmbeddedServer:
             self.node,
             self.clock,
             lambda: catalogue.index,
-            (site.host, site.base_port) if site is not None else None,
+            site,
         )
         self.dispatcher = Dispatcher(
             operations,

@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import random
+import secrets
 import shutil
 import signal
 import socket
@@ -105,8 +106,9 @@ class Children:
         """Nobody stops nodes by hand here."""
         return ()
 
-    async def begin(self, node: Wanted, process: str) -> None:
+    async def begin(self, node: Wanted) -> None:
         """Start a node."""
+        process = secrets.token_hex(8)
         folder = self.directory / node.node_id
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         config = folder / "config.toml"
@@ -216,16 +218,16 @@ def _settings(config: ServeConfig, door: EmbeddedDoor, credentials: Path | None)
     }
 
 
-def _write_credentials(directory: Path, secrets: Mapping[str, str]) -> Path | None:
+def _write_credentials(directory: Path, known: Mapping[str, str]) -> Path | None:
     """The keys that the server knows, in a file of the format of ~/.aws/credentials."""
-    if not secrets:
+    if not known:
         return None
     path = directory / "credentials"
     path.touch(mode=0o600)
     path.write_text(
         "".join(
             f"[key-{number}]\naws_access_key_id = {key}\naws_secret_access_key = {secret}\n"
-            for number, (key, secret) in enumerate(secrets.items(), start=1)
+            for number, (key, secret) in enumerate(known.items(), start=1)
         ),
         encoding="utf-8",
     )

@@ -120,7 +120,7 @@ class RouterServer:
             self.routing.settled,
             clock,
             lambda: self.view.index,
-            (site.host, site.base_port) if site is not None else None,
+            site,
         )
         self._connect()
 

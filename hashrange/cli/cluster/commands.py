@@ -39,7 +39,9 @@ Endpoint = Annotated[
 ]
 Targets = Annotated[
     list[str],
-    typer.Argument(metavar="TARGET...", help="az2 (the nodes of a zone), node-2 or 2, router-1, triggers-1."),
+    typer.Argument(
+        metavar="TARGET...", help="az2 (the nodes of a zone), node-2 or 2, router-1, triggers-1, dax-1."
+    ),
 ]
 
 
@@ -63,7 +65,7 @@ def up(
     azs: options.Azs = None,
     nodes: options.Nodes = None,
     routers: options.Routers = None,
-    dax: options.Dax = 0,
+    dax: options.Dax = None,
     triggers: options.Triggers = None,
     port: options.Port = None,
     data_dir: Directory = DEFAULT_DIRECTORY,
@@ -73,6 +75,7 @@ def up(
     settings: options.Settings = None,
     router_settings: options.RouterSettings = None,
     trigger_settings: options.TriggerSettings = None,
+    dax_settings: options.DaxSettings = None,
     throttling: options.Throttling = None,
     capacity_multiplier: options.CapacityMultiplier = None,
     throttle_faults: options.ThrottleFaults = None,
@@ -81,6 +84,7 @@ def up(
 
     Nodes go round the zones; every partition has a replica in three of them. Routers share the endpoint.
     Trigger pools run functions on changes; a directory may be started again with more or fewer of them.
+    Cache nodes come and go as the DAX API says (boto3's `dax` client); --dax makes a first cluster of them.
     Each process has a directory with its configuration, its log (log.txt) and its data.
     A directory that holds a cluster already is started again as it is.
 
@@ -93,6 +97,7 @@ def up(
       hashrange cluster up --set stream_retention_s=600 --set stream_rollover_s=60
       hashrange cluster up --throttling on
       hashrange cluster up --triggers 2
+      hashrange cluster up --dax 3 --set-dax memory_mb=512
     """
     from hashrange.cli.cluster.up import UpOptions, run
 
@@ -112,6 +117,7 @@ def up(
                 settings=settings or [],
                 router_settings=router_settings or [],
                 trigger_settings=trigger_settings or [],
+                dax_settings=dax_settings or [],
                 throttling=throttling,
                 capacity_multiplier=capacity_multiplier,
                 throttle_faults=throttle_faults,

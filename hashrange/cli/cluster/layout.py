@@ -8,6 +8,9 @@ Pure, but for reading and writing `cluster.json`, which holds all of it:
     DIR/node-1/             config.toml, log.txt, data/
     DIR/router-1/           config.toml, log.txt
     DIR/triggers-1/         config.toml, log.txt, work/ (code and logs of functions)
+    DIR/dax-1/              config.toml, log.txt
+
+Cache nodes are there because the control plane wants them: each has the number of its slot (`hashrange.model.dax`).
 
 A cluster takes ports from one base: routers share the base itself; each process has ports of its own above it
 (`PORTS` in all). Clusters whose bases are that far apart fit on one machine.
@@ -21,6 +24,8 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from hashrange.model.dax import PORTS as DAX_RANGE
+from hashrange.model.dax import ports_of
 from hashrange.runtime.cluster_config import format_address
 
 FORMAT = 1
@@ -28,12 +33,14 @@ STATE_NAME = "cluster.json"
 NODE = "node"
 ROUTER = "router"
 TRIGGERS = "triggers"
+DAX = "dax"
 NODE_PORTS = 100
 NODE_ADMIN_PORTS = 200
 ROUTER_ADMIN_PORTS = 300
 TRIGGERS_PORTS = 400
 TRIGGERS_ADMIN_PORTS = 500
-PORTS = 600
+DAX_PORTS = 600
+PORTS = DAX_PORTS + DAX_RANGE
 PROCESSES_MAX = 99
 
 ADMIN_PORTS = {NODE: NODE_ADMIN_PORTS, ROUTER: ROUTER_ADMIN_PORTS, TRIGGERS: TRIGGERS_ADMIN_PORTS}
@@ -52,7 +59,8 @@ class LayoutError(Exception):
 class Process:
     """One process of a cluster. `started` is its start time in the kernel's ticks: with the pid it names it.
 
-    `state` is the supervisor's view: starting, ready, stopped (asked to), failed (ended by itself or killed).
+    `state` is the supervisor's view: starting, ready, stopped (asked to), failed (ended by itself or killed). `dax` are
+    the settings of a cache node that the control plane decides.
     """
 
     role: str
@@ -62,10 +70,11 @@ class Process:
     started: int | None = None
     state: str = STOPPED
     exit: str = ""
+    dax: dict[str, Any] = field(default_factory=dict)
 
     @property
     def name(self) -> str:
-        """`node-1`, `router-1`, `triggers-1`."""
+        """`node-1`, `router-1`, `triggers-1`, `dax-1`."""
         return f"{self.role}-{self.id}"
 
 
@@ -91,6 +100,9 @@ class Layout:
     supervisor_started: int | None = None
     boot: str = ""
     trigger_settings: dict[str, Any] = field(default_factory=dict)
+    dax_nodes: int = 0
+    """Nodes of the default cache cluster when it is made; 0: it is not."""
+    dax_settings: dict[str, Any] = field(default_factory=dict)
 
     def of(self, role: str) -> list[Process]:
         """The processes of one role, by id."""
@@ -117,16 +129,20 @@ class Layout:
         return self.directory / process.name
 
     def address(self, process: Process) -> str:
-        """HOST:PORT that a process serves: a router's clients, a node's peers, a pool's routers."""
+        """HOST:PORT that a process serves: a router's or cache node's clients, a node's peers, a pool's routers."""
         return format_address(self.host, self._port(process))
 
     def _port(self, process: Process) -> int:
         if process.role == ROUTER:
             return self.base_port
+        if process.role == DAX:
+            return ports_of(self.dax_base_port, process.id).wire
         return self.base_port + (TRIGGERS_PORTS if process.role == TRIGGERS else NODE_PORTS) + process.id
 
     def admin_port(self, process: Process) -> int:
         """The port of a process's health, metrics and administration."""
+        if process.role == DAX:
+            return ports_of(self.dax_base_port, process.id).admin
         return self.base_port + ADMIN_PORTS[process.role] + process.id
 
     def admin_url(self, process: Process) -> str:
@@ -137,6 +153,16 @@ class Layout:
     def endpoint(self) -> str:
         """The URL that clients use."""
         return f"http://{format_address(self.host, self.base_port)}"
+
+    @property
+    def dax_base_port(self) -> int:
+        """The first of the ports of cache clusters."""
+        return self.base_port + DAX_PORTS
+
+    @property
+    def dax_endpoint(self) -> str:
+        """The URL that DAX clients of the first cache cluster use."""
+        return f"dax://{format_address(self.host, self.dax_base_port)}"
 
     def add_node(self, az: str | None) -> Process:
         """A further node, in the zone given or the one with the fewest nodes. Ids are never used again."""
@@ -185,8 +211,12 @@ class Layout:
                 "port": self.base_port,
                 "reuse_port": True,
                 "seeds": seeds,
+                "dax_base_port": self.dax_base_port,
+                "dax_zones": sorted({each.az for each in self.of(NODE)}),
                 **self.router_settings,
             }
+        if process.role == DAX:
+            return self._config_of_dax(process, {**common, "seeds": seeds})
         if process.role == TRIGGERS:
             return {
                 **common,
@@ -212,6 +242,19 @@ class Layout:
             **self.settings,
         }
 
+    def _config_of_dax(self, process: Process, common: dict[str, Any]) -> dict[str, Any]:
+        """A cache node enforces what routers do, and has settings of its own besides."""
+        ports = ports_of(self.dax_base_port, process.id)
+        return {
+            **common,
+            **self.router_settings,
+            **self.dax_settings,
+            "port": ports.http,
+            "dax_port": ports.wire,
+            "peer_port": ports.peer,
+            **process.dax,
+        }
+
     def to_json(self) -> dict[str, Any]:
         """The document that is kept in cluster.json; addresses are there for readers."""
         return {
@@ -226,6 +269,8 @@ class Layout:
             "settings": self.settings,
             "router_settings": self.router_settings,
             "trigger_settings": self.trigger_settings,
+            "dax_nodes": self.dax_nodes,
+            "dax_settings": self.dax_settings,
             "supervisor": {"pid": self.supervisor_pid, "started": self.supervisor_started},
             "boot": self.boot,
             "processes": [
@@ -264,12 +309,17 @@ def load(directory: Path) -> Layout:
             initial=document["initial"],
             settings=document["settings"],
             router_settings=document["router_settings"],
-            processes=[Process(**{name: each[name] for name in names}) for each in document["processes"]],
+            processes=[
+                Process(**{name: each[name] for name in names if name in each})
+                for each in document["processes"]
+            ],
             next_node=document["next_node"],
             supervisor_pid=document["supervisor"]["pid"],
             supervisor_started=document["supervisor"]["started"],
             boot=document["boot"],
             trigger_settings=document.get("trigger_settings", {}),
+            dax_nodes=document.get("dax_nodes", 0),
+            dax_settings=document.get("dax_settings", {}),
         )
     except FileNotFoundError:
         raise LayoutError(
@@ -295,6 +345,8 @@ def plan(
     router_settings: dict[str, Any] | None = None,
     triggers: int = 0,
     trigger_settings: dict[str, Any] | None = None,
+    dax_nodes: int = 0,
+    dax_settings: dict[str, Any] | None = None,
 ) -> Layout:
     """A new cluster: nodes, routers and pools go round the zones; the first node of three zones is a founder."""
     if azs == 2:
@@ -313,6 +365,8 @@ def plan(
     layout.processes += [Process(ROUTER, number, layout.zone(number)) for number in range(1, routers + 1)]
     layout.next_node = nodes + 1
     layout.trigger_settings = trigger_settings or {}
+    layout.dax_nodes = dax_nodes
+    layout.dax_settings = dax_settings or {}
     layout.set_pools(triggers)
     return layout
 
@@ -323,7 +377,7 @@ def make_directory(directory: Path) -> None:
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         mine = {STATE_NAME, "LOCK", "control"}
         if not (directory / STATE_NAME).exists() and any(
-            each.name not in mine and not each.name.startswith(("node-", "router-", "triggers-"))
+            each.name not in mine and not each.name.startswith(("node-", "router-", "triggers-", "dax-"))
             for each in directory.iterdir()
         ):
             raise LayoutError(f"{directory} holds something else than a cluster; give another --data-dir")

@@ -9,7 +9,16 @@ import typer
 Azs = Annotated[int | None, typer.Option(min=1, max=26, help="Availability zones.  [default: 3]")]
 Nodes = Annotated[int | None, typer.Option(min=1, max=99, help="Storage nodes.  [default: 3]")]
 Routers = Annotated[int | None, typer.Option(min=1, max=99, help="Routers.  [default: 1]")]
-Dax = Annotated[int, typer.Option(min=0, help="DAX cache nodes.")]
+Dax = Annotated[
+    int | None,
+    typer.Option(min=0, max=11, help="Nodes of a cache cluster for DAX clients, made once.  [default: 0]"),
+]
+DaxSettings = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set-dax", metavar="NAME=VALUE", help="A setting of every cache node, such as memory_mb=64."
+    ),
+]
 Triggers = Annotated[
     int | None,
     typer.Option(min=0, max=99, help="Trigger pools, which run functions on changes.  [default: 0]"),
@@ -17,7 +26,7 @@ Triggers = Annotated[
 Port = Annotated[
     int | None,
     typer.Option(
-        min=1, max=64_935, help="Endpoint; the cluster uses ports up to 599 above it.  [default: 8000]"
+        min=1, max=64_535, help="Endpoint; the cluster uses ports up to 999 above it.  [default: 8000]"
     ),
 ]
 Region = Annotated[

@@ -2,7 +2,7 @@
 
     supervisor = Supervisor(layout, say)
     await supervisor.start()            # everything runs and can serve, or a sentence says why not
-    await supervisor.stop()             # pools and routers first, then nodes
+    await supervisor.stop()             # cache nodes, pools and routers first, then nodes
 
 Each process is a child with a session of its own, so that Ctrl-C reaches the supervisor alone, and holds the
 reading end of a pipe as its standard input: when the supervisor dies, however that happens, the pipe closes and
@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import secrets
 import signal
 from collections.abc import Callable, Iterable
 from typing import Any
@@ -23,6 +24,7 @@ from hashrange.cli.cluster import processes
 from hashrange.cli.cluster.ask import AskError, ask
 from hashrange.cli.cluster.control import Progress
 from hashrange.cli.cluster.layout import (
+    DAX,
     FAILED,
     NODE,
     READY,
@@ -55,6 +57,12 @@ class Supervisor:
         self._children: dict[str, asyncio.subprocess.Process] = {}
         self._watchers: set[asyncio.Task[None]] = set()
         self.stopping = False
+        self.ended: Callable[[Process], None] = lambda process: None
+        """Told of a process that has ended unasked."""
+
+    def runs(self, process: Process) -> bool:
+        """Whether a process is there."""
+        return process.name in self._children
 
     async def start(self) -> None:
         """Start every process and wait until all can serve; raises LayoutError when one cannot."""
@@ -65,6 +73,9 @@ class Supervisor:
 
     async def spawn(self, process: Process) -> None:
         """Start one process, with its configuration as it is now."""
+        if process.role == DAX:
+            process.dax["process"] = secrets.token_hex(8)
+        process.state, process.exit = STARTING, ""
         directory = self.layout.directory_of(process)
         directory.mkdir(mode=0o700, exist_ok=True)
         config = directory / "config.toml"
@@ -72,7 +83,6 @@ class Supervisor:
         child = await start_child(self._program, process.role, config, directory / "log.txt")
         process.pid = child.pid
         process.started = processes.start_time(child.pid)
-        process.state, process.exit = STARTING, ""
         self._children[process.name] = child
         self.layout.save()
         watcher = asyncio.create_task(self._watch(process, child))
@@ -90,6 +100,7 @@ class Supervisor:
         if not expected:
             process.state = FAILED
             self._say(f"{process.name} ({process.az}) ended: {process.exit}")
+            self.ended(process)
         self.layout.save()
 
     async def wait_ready(self, wanted: Iterable[Process], progress: Progress) -> None:
@@ -163,7 +174,7 @@ class Supervisor:
     async def stop(self) -> None:
         """Stop everything, nodes last, so that what clients and functions have begun is still answered."""
         self.stopping = True
-        for role in (TRIGGERS, ROUTER, NODE):
+        for role in (DAX, TRIGGERS, ROUTER, NODE):
             await asyncio.gather(*(self.end(process) for process in self.layout.of(role)))
         while self._watchers:
             await asyncio.gather(*self._watchers)

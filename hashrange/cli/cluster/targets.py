@@ -1,12 +1,13 @@
-"""What a fault is done to: `2` or `node-2` is a node, `router-1` a router, `triggers-1` a trigger pool, `az2` the nodes
-of a zone.
+"""What a fault is done to: `2` or `node-2` is a node, `router-1` a router, `triggers-1` a trigger pool, `dax-1` a cache
+node, `az2` the nodes of a zone.
 
-A zone stands for its nodes. Routers and pools are the clients' side of a local cluster: they are named one by one.
+A zone stands for its nodes. Routers, pools and cache nodes are the clients' side of a local cluster: they are named
+one by one.
 """
 
 from __future__ import annotations
 
-from hashrange.cli.cluster.layout import NODE, ROUTER, TRIGGERS, Layout, LayoutError, Process
+from hashrange.cli.cluster.layout import DAX, NODE, ROUTER, TRIGGERS, Layout, LayoutError, Process
 
 
 def resolve(layout: Layout, names: list[str]) -> list[Process]:
@@ -24,7 +25,7 @@ def _one(layout: Layout, name: str) -> list[Process]:
     if zone:
         return zone
     role, _, number = name.rpartition("-")
-    if number.isascii() and number.isdigit() and role in ("", NODE, ROUTER, TRIGGERS):
+    if number.isascii() and number.isdigit() and role in ("", NODE, ROUTER, TRIGGERS, DAX):
         return [layout.find(role or NODE, int(number))]
     known = ", ".join([*layout.zones, *(process.name for process in layout.processes)])
     raise LayoutError(f"there is no {name} in this cluster; there are {known}")

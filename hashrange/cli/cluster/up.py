@@ -19,7 +19,9 @@ from typing import Any
 from pydantic import ValidationError
 
 from hashrange.cli.cluster import control, processes
+from hashrange.cli.cluster.caches import Caches
 from hashrange.cli.cluster.layout import (
+    DAX,
     NODE,
     ROUTER,
     STATE_NAME,
@@ -32,6 +34,7 @@ from hashrange.cli.cluster.layout import (
     plan,
 )
 from hashrange.cli.cluster.supervisor import STOP_GRACE_S, Say, Supervisor, check_ports
+from hashrange.errors import ApiError
 from hashrange.runtime.config import EndpointConfig
 from hashrange.runtime.expectations import expectation
 from hashrange.runtime.settings import flag_of
@@ -48,7 +51,7 @@ class UpOptions:
     azs: int | None = None
     nodes: int | None = None
     routers: int | None = None
-    dax: int = 0
+    dax: int | None = None
     triggers: int | None = None
     port: int | None = None
     region: str | None = None
@@ -57,6 +60,7 @@ class UpOptions:
     settings: list[str] = field(default_factory=list)
     router_settings: list[str] = field(default_factory=list)
     trigger_settings: list[str] = field(default_factory=list)
+    dax_settings: list[str] = field(default_factory=list)
     throttling: str | None = None
     capacity_multiplier: str | None = None
     throttle_faults: str | None = None
@@ -65,8 +69,6 @@ class UpOptions:
 def run(options: UpOptions) -> int:
     """Run a cluster in the foreground."""
     try:
-        if options.dax:
-            raise LayoutError("--dax is not available in this version; leave it out")
         if options.triggers:
             check_packages()
         make_directory(options.directory)
@@ -118,6 +120,8 @@ def layout_for(options: UpOptions) -> Layout:
             router_settings=both | routers_only | _pairs("--set-router", options.router_settings),
             triggers=options.triggers or 0,
             trigger_settings=_pairs("--set-triggers", options.trigger_settings),
+            dax_nodes=options.dax or 0,
+            dax_settings=_pairs("--set-dax", options.dax_settings),
         )
     layout = load(options.directory)
     for flag, given, there in (
@@ -138,8 +142,11 @@ def layout_for(options: UpOptions) -> Layout:
         layout.settings["durability"] = options.durability
     layout.router_settings.update(both | routers_only | _pairs("--set-router", options.router_settings))
     layout.trigger_settings.update(_pairs("--set-triggers", options.trigger_settings))
+    layout.dax_settings.update(_pairs("--set-dax", options.dax_settings))
     if options.triggers is not None:
         layout.set_pools(options.triggers)
+    if options.dax is not None:
+        layout.dax_nodes = options.dax
     return layout
 
 
@@ -183,17 +190,20 @@ async def _supervise(options: UpOptions) -> int:
     layout = layout_for(options)
     report = _report()
     await end_leftovers(layout, report.say)
+    # The control plane says which cache nodes there are to be.
+    layout.processes = [process for process in layout.processes if process.role != DAX]
     check_ports(layout, layout.processes)
     layout.boot = processes.boot_id()
     layout.supervisor_pid = os.getpid()
     layout.supervisor_started = processes.start_time(os.getpid())
     supervisor = Supervisor(layout, report.say)
+    caches = Caches(supervisor, report.say)
     server = None
     code = 0
     try:
         begun = loop.time()
         report.say(f"starting {_in_words(layout)} in {layout.directory}")
-        if await _unless(stopped, supervisor.start()):
+        if await _unless(stopped, _start(supervisor, caches)):
             report.say(f"everything is ready after {loop.time() - begun:.1f} s")
             server = await control.listen(layout.directory, supervisor.obey)
             await report.follow(layout, stopped)
@@ -201,9 +211,10 @@ async def _supervise(options: UpOptions) -> int:
         print(f"hashrange: {error}", file=sys.stderr)
         code = EXIT_START
     finally:
-        report.say(f"stopping: {'pools and ' if layout.of(TRIGGERS) else ''}routers first, then nodes")
+        report.say(f"stopping: {_first_to_stop(layout)}routers first, then nodes")
         if server is not None:
             server.close()
+        await caches.stop()
         await supervisor.stop()
         layout.supervisor_pid = layout.supervisor_started = None
         layout.save()
@@ -212,11 +223,27 @@ async def _supervise(options: UpOptions) -> int:
     return code
 
 
+def _first_to_stop(layout: Layout) -> str:
+    names = {DAX: "cache nodes", TRIGGERS: "pools"}
+    there = [name for role, name in names.items() if layout.of(role)]
+    return f"{', '.join(there)} and " if there else ""
+
+
+async def _start(supervisor: Supervisor, caches: Caches) -> None:
+    await supervisor.start()
+    try:
+        await caches.start()
+    except ApiError as error:
+        raise LayoutError(f"the cache cluster could not be made: {error.message}") from None
+
+
 def _in_words(layout: Layout) -> str:
     """What a cluster is made of."""
     routers, pools = len(layout.of(ROUTER)), len(layout.of(TRIGGERS))
     parts = [f"{len(layout.of(NODE))} nodes in {len(layout.zones)} zones"]
     parts.append(f"{routers} router{'s' if routers > 1 else ''}")
+    if layout.dax_nodes:
+        parts.append(f"{layout.dax_nodes} cache node{'s' if layout.dax_nodes > 1 else ''}")
     if pools:
         parts.append(f"{pools} trigger pool{'s' if pools > 1 else ''}")
     return f"{', '.join(parts[:-1])} and {parts[-1]}"

@@ -12,7 +12,6 @@ that doubles each time it does not live long; always at the ports that its slot 
 from __future__ import annotations
 
 import asyncio
-import secrets
 from collections.abc import Callable, Collection, Coroutine, Mapping, Sequence
 from typing import Any, NamedTuple, Protocol
 
@@ -104,8 +103,8 @@ class Host(Protocol):
         """Nodes that somebody has stopped by hand: they are let alone."""
         ...
 
-    async def begin(self, node: Wanted, process: str) -> None:
-        """Start a node; OSError when that is impossible."""
+    async def begin(self, node: Wanted) -> None:
+        """Start a node, under a name that no start has had; OSError when that is impossible."""
         ...
 
     async def end(self, key: Key) -> None:
@@ -249,7 +248,7 @@ class Fleet:
 
     async def _begin(self, node: Wanted) -> None:
         try:
-            await self._host.begin(node, secrets.token_hex(8))
+            await self._host.begin(node)
         except OSError as error:
             self.died(node.key, f"it could not be started: {error}")
 

@@ -11,6 +11,7 @@ For supervisors, on the admin port:
     POST /dax/gone        {"cluster", "node", "process"}: a process has ended
     POST /dax/forget      {"cluster"}: a cluster that is being deleted has no node left
     POST /dax/settle      {"cluster"}: nodes of a cluster have come or gone
+    POST /dax/ensure      {"cluster", "nodes"}: make a cluster of so many nodes unless there is one
 """
 
 from __future__ import annotations
@@ -21,14 +22,15 @@ from typing import Any, cast
 
 import orjson
 from hashrange_router.api.context import RouterContext
-from hashrange_router.dax.lifecycle import forget_if_gone, gone, settle
+from hashrange_router.dax.lifecycle import ensure_cluster, forget_if_gone, gone, settle
+from hashrange_router.dax.setting import DaxSite
 from hashrange_router.http.request import Request
 
 from hashrange.cli.dax.fleet import View
 from hashrange.cli.dax.sending import carry_out
 from hashrange.errors import ApiError
 from hashrange.model import dax
-from hashrange.model.dax import ClusterDocument, NodeDocument, ports_of
+from hashrange.model.dax import ClusterDocument, NodeDocument
 from hashrange.runtime.clock import Clock
 from hashrange.runtime.logging import get_logger
 from hashrange.wire.messages import Transport
@@ -40,14 +42,16 @@ CLUSTERS_PATH = "/dax/clusters"
 STATS_PATH = "/dax/stats"
 """A cache node's own (`node_pages`), on its admin port."""
 
+Command = Callable[..., Coroutine[Any, Any, None]]
+
 log = get_logger("dax")
 
 
 class DaxPages:
     """The pages of one process, and what they do: the `fleet.Documents` of a supervisor in the same process.
 
-    `place` is the host and the base port of discovery addresses here, None where there are none. `index()` grows
-    with every change of the documents.
+    `site` is where cache nodes and discovery addresses are, None where there are none. `index()` grows with every
+    change of the documents.
     """
 
     def __init__(
@@ -56,13 +60,19 @@ class DaxPages:
         transport: Transport,
         clock: Clock,
         index: Callable[[], int],
-        place: tuple[str, int] | None,
+        site: DaxSite | None,
     ) -> None:
         self._context = context
         self._transport = transport
         self._clock = clock
         self._index = index
-        self._place = place
+        self._site = site
+        self._commands: dict[bytes, tuple[Command, dict[str, type]]] = {
+            b"/dax/gone": (self.gone, {"cluster": str, "node": str, "process": str}),
+            b"/dax/forget": (self.forget, {"cluster": str}),
+            b"/dax/settle": (self.settle, {"cluster": str}),
+            b"/dax/ensure": (self.ensure, {"cluster": str, "nodes": int}),
+        }
         self._tasks: set[asyncio.Task[None]] = set()
 
     # ---- fleet.Documents
@@ -96,6 +106,10 @@ class DaxPages:
         """Nodes of a cluster have come or gone."""
         await carry_out(self._transport, settle(self._context, cluster))
 
+    async def ensure(self, cluster: str, nodes: int) -> None:
+        """Make a cluster unless there is one of that name."""
+        await carry_out(self._transport, ensure_cluster(self._context, self._site, cluster, nodes))
+
     # ---- pages
 
     def public(self, request: Request, path: bytes) -> bool:
@@ -120,17 +134,17 @@ class DaxPages:
 
     def command(self, request: Request, path: bytes, document: dict[str, Any]) -> bool:
         """Carry out a POST on the admin port; False if it is no command of these."""
-        names = {b"/dax/gone": ("cluster", "node", "process")}.get(path, ("cluster",))
-        work = {b"/dax/gone": self.gone, b"/dax/forget": self.forget, b"/dax/settle": self.settle}.get(path)
-        if work is None:
+        found = self._commands.get(path)
+        if found is None:
             return False
-        arguments = [document.get(name) for name in names]
-        if not all(isinstance(each, str) for each in arguments):
-            request.reply(400, orjson.dumps({"error": f"send {', '.join(names)}, all texts"}), JSON)
+        work, members = found
+        arguments = [document.get(name) for name in members]
+        if any(each.__class__ is not kind for each, kind in zip(arguments, members.values(), strict=True)):
+            request.reply(400, orjson.dumps({"error": f"send {', '.join(members)}"}), JSON)
             return True
 
         async def carry() -> None:
-            await cast("Callable[..., Coroutine[Any, Any, None]]", work)(*arguments)
+            await work(*arguments)
             request.reply(200, b"{}", JSON)
 
         self._later(request, carry())
@@ -168,9 +182,8 @@ class DaxPages:
                     if of == name
                 ],
             }
-            if self._place is not None:
-                host, base_port = self._place
-                ports = ports_of(base_port, cluster["Slot"])
+            if self._site is not None:
+                host, ports = self._site.host, self._site.ports(cluster["Slot"])
                 scheme = "daxs" if cluster["Encryption"] == "TLS" else "dax"
                 shown = f"[{host}]" if ":" in host else host
                 entry["wire"] = f"{scheme}://{shown}:{ports.wire}"
