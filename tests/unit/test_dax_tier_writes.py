@@ -10,7 +10,7 @@ from hashrange_dax.contracts import Change
 
 from hashrange.errors import ApiError, internal, unavailable
 from hashrange.model.throttling import PROVISIONED_TYPE
-from tests.unit.dax_tier_support import Node, Outcome, get_of, put_of, query_of, update_of
+from tests.unit.dax_tier_support import Node, Outcome, get_of, put_of, query_of, update_of, value_of
 
 MINUTES_5 = 300.0
 
@@ -246,6 +246,57 @@ def test_a_write_while_a_refill_is_under_way_wins() -> None:
     node.put("a", "3")
     refill.answer()
     assert node.get("a") == "3"
+
+
+@pytest.mark.parametrize("refilled", [False, True])
+@pytest.mark.parametrize("deleted", [False, True])
+def test_the_late_answer_of_a_write_from_before_a_transaction_brings_nothing_back(
+    refilled: bool, deleted: bool
+) -> None:
+    node = Node(peers=True)
+    node.tables.held = True
+    late = node.start("PutItem", put_of("a", "old"))
+    (put,) = node.tables.sent
+    put.run()
+    action = {"Delete": get_of("a")} if deleted else {"Put": put_of("a", "new")}
+    node.start("TransactWriteItems", {"TransactItems": [action]})
+    node.tables.sent[1].answer()
+    if refilled:
+        node.tables.sent[1].answer()
+    put.answer()
+    assert late.answer.body == b"{}"
+    assert node.cached("a") is None
+    assert all(change.item_json is None or b"old" not in change.item_json for change in node.peers.changes)
+    while node.tables.sent:
+        node.tables.sent[0].answer()
+    assert value_of(node.cached("a")) == (None if deleted else "new")
+    assert not node.tier._items._doubts._forgotten
+    node.tables.held = False
+    node.put("a", "newer")
+    assert node.get("a") == "newer"
+
+
+def test_a_write_that_was_sent_after_a_key_was_forgotten_is_cached() -> None:
+    node = Node()
+    node.tables.held = True
+    node.start("PutItem", put_of("b", "1"))
+    node.tier.drop([("id-1", key_of(node, "a"))])
+    node.start("PutItem", put_of("a", "2"))
+    node.tables.sent[1].answer()
+    assert value_of(node.cached("a")) == "2"
+    node.tables.sent[0].answer()
+    assert value_of(node.cached("b")) == "1"
+
+
+def test_a_node_that_forgot_everything_trusts_no_write_from_before() -> None:
+    node = Node()
+    node.tables.held = True
+    node.start("PutItem", put_of("a", "1"))
+    node.tier.clear()
+    node.tables.sent[0].answer()
+    assert node.cached("a") is None
+    node.tables.sent[0].answer()
+    assert value_of(node.cached("a")) == "1"
 
 
 def test_a_refill_that_fails_leaves_the_key_unknown_and_who_waits_reads_it_himself() -> None:

@@ -15,7 +15,8 @@ from hashrange.model.value import Item
 from hashrange_dax.cache import ItemEntry
 from hashrange_dax.contracts import Backend, BackendReply, Change, Request
 from hashrange_dax.tier.answer import Answer, Done, Group
-from hashrange_dax.tier.items import Flight, FlightKey, ItemCache, Landed
+from hashrange_dax.tier.flight import Flight, FlightKey, Landed
+from hashrange_dax.tier.items import ItemCache
 from hashrange_dax.tier.requests import TableKey, encoded_key, projection_in, split_consumed
 
 REPLY_BYTES = 16 << 20

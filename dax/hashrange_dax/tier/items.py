@@ -9,9 +9,7 @@ write has replaced.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from enum import Enum
 from math import inf
-from typing import TypeAlias
 
 from hashrange.errors import ApiError
 from hashrange.model.item_state import UNKNOWN_STAMP, ItemState
@@ -19,33 +17,8 @@ from hashrange.model.table import TableSchema
 from hashrange_dax.cache import CacheStore, ItemEntry
 from hashrange_dax.contracts import Change
 from hashrange_dax.metrics import Metrics
-
-FlightKey: TypeAlias = tuple[str, bytes]
-
-
-class NotDone(Enum):
-    """How a flight can end beside a state and an error: the batch that it was part of has left its key out."""
-
-    UNPROCESSED = 0
-
-
-Landed: TypeAlias = ItemEntry | ApiError | NotDone
-Waiter: TypeAlias = Callable[[Landed], None]
-
-
-class Flight:
-    """A read of one key that is under way. `strong` flights refill the cache after a transaction.
-
-    `passed` is the stamp of the newest write of the key that has ended meanwhile, infinite if the key was forgotten.
-    """
-
-    __slots__ = ("key", "passed", "strong", "waiters")
-
-    def __init__(self, key: FlightKey, strong: bool = False) -> None:
-        self.key = key
-        self.strong = strong
-        self.passed: float = -1
-        self.waiters: list[Waiter] = []
+from hashrange_dax.tier.doubts import Doubts
+from hashrange_dax.tier.flight import Flight, FlightKey, Landed, NotDone
 
 
 class ItemCache:
@@ -58,6 +31,7 @@ class ItemCache:
         self._flights: dict[FlightKey, Flight] = {}
         """Those that may be joined."""
         self._passed: dict[FlightKey, list[Flight]] = {}
+        self._doubts = Doubts()
 
     def flight(self, key: FlightKey) -> Flight | None:
         """The read of a key that is under way and may be joined."""
@@ -102,14 +76,28 @@ class ItemCache:
         self.store.put_item(entry, now)
         return entry, Change(table.table_id, key, item_json, stamp, flight.strong)
 
-    def written(self, states: Sequence[ItemState]) -> list[Change]:
-        """Take in what a write has left, before it is answered."""
-        changes = []
+    def write_sent(self) -> int:
+        """A write is sent: the ticket for `write_ended`."""
+        return self._doubts.sent()
+
+    def write_ended(self, ticket: int, states: Sequence[ItemState]) -> tuple[list[Change], list[FlightKey]]:
+        """Take in what a write has left, before it is answered.
+
+        Returns what others are to be told, and the keys in doubt: they were forgotten after the write was sent, so
+        that nobody knows whether it left their newest state. They are forgotten again.
+        """
+        changes, doubtful = [], []
         for table, key, item_json, stamp in states:
+            if self._doubts.about((table.table_id, key), ticket):
+                doubtful.append((table.table_id, key))
+                continue
             change = Change(table.table_id, key, item_json, stamp, True)
             self._take(change, table)
             changes.append(change)
-        return changes
+        self._doubts.ended(ticket)
+        if doubtful:
+            self.forget(doubtful)
+        return changes, doubtful
 
     def told(self, changes: Sequence[Change]) -> None:
         """Take in what other nodes have written, or have read."""
@@ -140,6 +128,7 @@ class ItemCache:
     def forget(self, keys: Sequence[FlightKey]) -> None:
         """Forget keys, and what is being read of them."""
         for key in keys:
+            self._doubts.forget(key)
             passed = self._pass(key, inf)
             if self.store.remove_item(*key) or passed:
                 self.metrics.invalidations += 1
@@ -148,6 +137,7 @@ class ItemCache:
         """Forget all items, and what is being read."""
         for key in [*self._flights, *self._passed]:
             self._pass(key, inf)
+        self._doubts.forget_all()
         self.store.clear_items()
 
     def _pass(self, key: FlightKey, stamp: float) -> bool:

@@ -132,8 +132,10 @@ class Tier:
     def _write(self, operation: str, request: Request, done: Done) -> None:
         """Have a write made by who makes the cluster's writes, and take in here what it has left."""
         keys = self._keys_of(operation, request) if operation == TRANSACTION else []
+        ticket = self._items.write_sent()
 
         def answered(reply: BackendReply | ApiError) -> None:
+            self._items.write_ended(ticket, () if isinstance(reply, ApiError) else reply.states)
             if isinstance(reply, ApiError):
                 if reply.type_name == OUTCOME_UNKNOWN:
                     self.drop(_cache_keys(keys or self._keys_of(operation, request)))
@@ -141,8 +143,6 @@ class Tier:
                 return
             if keys:
                 self.drop(_cache_keys(keys))
-            else:
-                self._items.written(reply.states)
             done(Answer(body=reply.body))
 
         self.coherence.write(operation, request, answered)
@@ -150,22 +150,25 @@ class Tier:
     def write_here(self, operation: str, request: Request, done: BackendDone) -> None:
         """Make a checked write, of this node's clients or another's; the cluster hears of it before `done` does."""
         keys = self._keys_of(operation, request) if operation == TRANSACTION else []
+        ticket = self._items.write_sent()
 
         def answered(reply: BackendReply | ApiError) -> None:
+            states = () if isinstance(reply, ApiError) else reply.states
+            changes, doubtful = self._items.write_ended(ticket, states)
             if isinstance(reply, ApiError):
                 if reply.type_name == OUTCOME_UNKNOWN:
                     self._invalidate(keys or self._keys_of(operation, request))
                 done(reply)
                 return
-            if operation != TRANSACTION:
-                changes = self._items.written(reply.states)
-                if changes:
-                    self.coherence.tell(changes)
-                done(reply)
-                return
-            self._invalidate(keys)
+            if changes:
+                self.coherence.tell(changes)
+            again = keys
+            if doubtful:
+                named = self._keys_of(operation, request)
+                again = [key for key in named if (key.table.table_id, key.encoded) in doubtful]
+            self._invalidate(again)
             done(reply)
-            for key in keys:
+            for key in again:
                 self._gets.refill(key)
 
         self.backend.run(operation, request, answered)
