@@ -3,8 +3,8 @@
 A router makes one `ExpressionContext` for a request and compiles its expressions with it; conditions and
 updates then travel to the node that leads the item's partition (`to_portable`), which evaluates them. The
 way of a text: `tokens`, `parser` (syntax tree), `words` and `binding` (checks; bound tree), then `condition`,
-`update`, `projection` or `key_structure` (compiled), all held by a cached `program`. `tree` describes the
-trees.
+`update`, `projection` or `key_structure` (compiled), all held by a cached `program`. What comes as a tree already
+joins in at the checks (`compiled`). `tree` describes the trees.
 """
 
 from hashrange.expr.compiled import Compiled

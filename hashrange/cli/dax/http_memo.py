@@ -17,7 +17,7 @@ from hashrange.runtime.operation_stats import OperationStats
 LONGEST: Final = 4096
 """Bytes of a body that is worth remembering."""
 
-_OVERHEAD: Final = 320
+_OVERHEAD: Final = 280
 """Bytes that an entry takes beside its body: its place in the dictionary, the tuple, its key (measured)."""
 
 

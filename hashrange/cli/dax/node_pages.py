@@ -41,6 +41,8 @@ def stats_of(server: DaxServer) -> dict[str, Any]:
     assert isinstance(config, DaxConfig)
     told: dict[str, float] = dict(server.tier.metrics.snapshot())
     coherence = server.coherence
+    told["KnownRequests"] = len(server.cached.memo)
+    told["KnownRequestsBytes"] = server.cached.memo.used_bytes
     if server.lists is not None:
         told["AttributeLists"] = server.lists.lists
         told["AttributeListsBytes"] = server.lists.names_bytes
