@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import orjson
 from hashrange_dax.coherence import peers
 from hashrange_dax.contracts import BackendReply
@@ -198,6 +200,25 @@ def test_a_write_that_a_stopping_primary_sends_back_is_made_here() -> None:
         reply = await two.write()
         assert isinstance(reply, BackendReply) and reply.body == b'{"made":"n2"}'
         await stop(*nodes)
+
+    run(main)
+
+
+def test_a_node_that_stops_answers_the_writes_that_others_have_sent_it_first() -> None:
+    async def main() -> None:
+        one, two = await cluster(Plane(), 2)
+        one.tier.held = []
+        writing = asyncio.ensure_future(two.write())
+        await until(lambda: one.tier.held)
+        stopping = asyncio.ensure_future(one.stop())
+        await until(lambda: two.coherence.is_primary)
+        one.tier.held[0]()
+        await stopping
+        reply = await writing
+        assert isinstance(reply, BackendReply) and reply.body == b'{"made":"n1"}'
+        await until(lambda: two.tier.changes)
+        assert two.tier.clears == 0
+        await stop(two)
 
     run(main)
 

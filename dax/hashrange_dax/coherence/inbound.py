@@ -4,8 +4,8 @@ Changes of a node are numbered through as long as its process lives. When they d
 lost, and what is cached may have been overwritten since: it is given up.
 
 When a node dies, nobody can say any more what it would have told. If the system closed its connection in order, then
-everything that it had handed over has arrived; it hands a write over before it answers the client. Otherwise what it
-had written may not have arrived, and what is cached is given up too, unless it never was one that writes.
+everything that it had handed over has arrived, and it hands writes over in the tick in which it answers them. Otherwise
+what it had written may not have arrived, and what is cached is given up too, unless it never was one that writes.
 """
 
 from __future__ import annotations

@@ -256,18 +256,16 @@ class PeerCoherence:
         done(internal("The primary was lost while it made the write: whether it was made is not known"))
 
     def tell(self, changes: Sequence[Change]) -> None:
-        """See `contracts.Coherence`. What was written goes out at once, what was read with the end of the tick."""
-        written = False
-        alone = not self._links
+        """See `contracts.Coherence`."""
+        if not self._links:
+            for change in changes:
+                if change.written:
+                    self.changes.skip()
+            return
         for change in changes:
-            written = written or change.written
-            if not alone:
-                self.changes.append(wire.encode_change(change), dispensable=not change.written)
-            elif change.written:
-                self.changes.skip()
-        if not alone:
-            self._told += len(changes)
-            self._send_changes(written)
+            self.changes.append(wire.encode_change(change), dispensable=not change.written)
+        self._told += len(changes)
+        self._send_changes()
 
     def invalidated(self, keys: Sequence[Key]) -> None:
         """See `contracts.Coherence`."""
@@ -278,20 +276,16 @@ class PeerCoherence:
         for key in keys:
             self.changes.append(wire.encode_invalid(key), dispensable=False)
         self._told += len(keys)
-        self._send_changes(True)
+        self._send_changes()
 
-    def _send_changes(self, now: bool) -> None:
-        if now:
-            self._pump()
-        elif not self._telling:
+    def _send_changes(self) -> None:
+        """Send with the end of the tick: uvloop writes then too, so that an answer does not leave much earlier."""
+        if not self._telling:
             self._telling = True
             self.loop.call_soon(self._end_tick)
 
     def _end_tick(self) -> None:
         self._telling = False
-        self._pump()
-
-    def _pump(self) -> None:
         for link in self._links.values():
             link.pump()
 
