@@ -8,7 +8,13 @@ from functools import cache
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent.parent
-PACKAGES = ("hashrange", "node/hashrange_node", "router/hashrange_router", "clients/hashrange_client")
+PACKAGES = (
+    "hashrange",
+    "node/hashrange_node",
+    "router/hashrange_router",
+    "dax/hashrange_dax",
+    "clients/hashrange_client",
+)
 GENERATED = "hashrange/wire/pb/"
 
 

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 
 from hashrange_client.load import shape
 
-HANDSHAKE = b"\x67J7yne5G\x00\x50" + bytes(range(1, 17)) + b"\xa1\x69UserAgent\x74DaxPythonClient-2.1.0\x00"
+HANDSHAKE = b"\x67J7yne5G\x00\x50" + bytes(range(1, 17)) + b"\xa1\x69UserAgent\x75DaxPythonClient-2.1.0\x00"
 GET_ITEM = b"\x01\x1a\x0f\xb0\xcc\x6a"
 NO_CAPACITY = b"\xbf\x03\x00\xff"
 RECEIVE_BYTES = 1 << 16
