@@ -27,6 +27,7 @@ from hashrange import __version__
 from hashrange.cli.admin import MorePages
 from hashrange.cli.dax.backend import RouterBackend
 from hashrange.cli.dax.http_door import CachedDispatcher
+from hashrange.cli.dax.metrics import register_dax_metrics
 from hashrange.cli.dax.node_pages import NodePages
 from hashrange.cli.dax.registration import Registration
 from hashrange.cli.dax.tls import authority_of, context_of, server_context
@@ -77,6 +78,7 @@ class DaxServer(RouterServer):
             plain, self.context, self.routing.settled, self.telemetry, self.meter.note
         )
         self.tier = Tier(self.backend, None, self.store, self.clock)
+        register_dax_metrics(self.telemetry, self)
         return plain
 
     async def _serve_functions(self, operations: dict[bytes, OperationEntry]) -> None:

@@ -162,8 +162,8 @@ class EmbeddedServer:
         self.upkeep.start()
         self.checkpointer.start()
 
-    async def listen(self) -> None:
-        """Build the router in front of the node and accept requests."""
+    def _compose_context(self) -> None:
+        """What operations know: of the site, and of the catalogue, which is followed from now on."""
         config = self.config
         self.context = RouterContext(
             Site(config.region, ACCOUNT, Quotas(), f"{config.host}:{config.port}"),
@@ -195,16 +195,16 @@ class EmbeddedServer:
             self.context.controls.put(kind, name, control)
         catalogue.subscribe_controls(self.context.controls.follow)
         catalogue.subscribe(self._forget_metrics)
+
+    async def listen(self) -> None:
+        """Build the router in front of the node and accept requests."""
+        config = self.config
+        self._compose_context()
         operations = entries(self.context)
         self.top = self._top_page()
         site = self._dax_site()
-        self.dax_pages = DaxPages(
-            self.context,
-            self.node,
-            self.clock,
-            lambda: catalogue.index,
-            site,
-        )
+        catalogue = self.node.catalogue
+        self.dax_pages = DaxPages(self.context, self.node, self.clock, lambda: catalogue.index, site)
         self.dispatcher = Dispatcher(
             operations,
             self.node,

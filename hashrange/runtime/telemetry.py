@@ -62,6 +62,9 @@ class Telemetry:
         self._series_max = series_max
         self._callbacks: dict[str, tuple[Family, str, tuple[str, ...], Callable[[], Reading]]] = {}
         self._histograms: dict[str, tuple[str, Histogram]] = {}
+        self._families: dict[
+            str, tuple[str, tuple[str, ...], Callable[[], Mapping[tuple[str, ...], Histogram]]]
+        ] = {}
         self._process = process
         self._registry: Any = None
         if version:
@@ -107,6 +110,17 @@ class Telemetry:
         self._histograms[name] = (help_text, histogram)
         return histogram
 
+    def histograms(
+        self,
+        name: str,
+        help_text: str,
+        read: Callable[[], Mapping[tuple[str, ...], Histogram]],
+        labels: tuple[str, ...],
+    ) -> None:
+        """Histograms of one name that somebody else observes into, one for each combination of label values."""
+        self._check_name(name)
+        self._families[name] = (help_text, labels, read)
+
     def find_histogram(self, name: str) -> Histogram | None:
         """A histogram that somebody observes into, or None."""
         found = self._histograms.get(name)
@@ -132,6 +146,11 @@ class Telemetry:
             yield HistogramMetricFamily(
                 name, help_text, buckets=histogram.cumulative(), sum_value=histogram.total
             )
+        for name, (help_text, labels, each) in list(self._families.items()):
+            histograms = HistogramMetricFamily(name, help_text, labels=labels)
+            for values, found in each().items():
+                histograms.add_metric(values, buckets=found.cumulative(), sum_value=found.total)
+            yield histograms
         for name, (kind, help_text, labels, read) in list(self._callbacks.items()):
             family_type = GaugeMetricFamily if kind == "gauge" else CounterMetricFamily
             family = family_type(name, help_text, labels=labels)
@@ -165,5 +184,10 @@ class Telemetry:
         """Wrong or repeated names are mistakes in the program, found when it starts."""
         if not _NAME.fullmatch(name):
             raise ValueError(f"a metric's name is hashrange_ and lower-case words: {name}")
-        if name in self._callbacks or name in self._histograms or name in FAMILY_NAMES:
+        if (
+            name in self._callbacks
+            or name in self._histograms
+            or name in self._families
+            or name in FAMILY_NAMES
+        ):
             raise ValueError(f"there is a metric {name} already")

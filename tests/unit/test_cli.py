@@ -33,11 +33,12 @@ COMMANDS = (
     "top",
     "functions",
     "triggers",
+    "dax",
     "reset",
     "repair",
     "version",
 )
-NOT_BUILT = ("regions", "dax")
+NOT_BUILT = ("regions",)
 
 runner = CliRunner(env={"COLUMNS": "200", "NO_COLOR": "1", "TERM": "dumb"})
 

@@ -87,7 +87,7 @@ def test_a_cluster_may_have_more_or_fewer_pools_later(tmp_path: Path) -> None:
         ({"nodes": 2}, "3 zones need at least 3 nodes"),
         ({"nodes": 100}, "1 to 99 nodes"),
         ({"routers": 0}, "1 to 99 nodes and routers"),
-        ({"base_port": 65_400}, "--port is from 1 to 64935"),
+        ({"base_port": 65_400}, "--port is from 1 to 64535"),
     ],
 )
 def test_plans_that_make_no_sense(tmp_path: Path, changes: dict[str, int], words: str) -> None:

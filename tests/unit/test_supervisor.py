@@ -299,11 +299,6 @@ def test_options_that_contradict_the_cluster_of_the_directory(tmp_path: Path) ->
             up.layout_for(options)
 
 
-def test_what_is_not_built_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert up.run(up.UpOptions(tmp_path, dax=1)) == 1
-    assert "--dax is not available in this version" in capsys.readouterr().err
-
-
 @pytest.mark.parametrize(
     ("code", "words"), [(0, "exit code 0"), (-9, "killed by SIGKILL"), (-99, "killed by signal 99")]
 )

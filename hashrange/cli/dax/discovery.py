@@ -22,6 +22,12 @@ from hashrange.runtime.logging import get_logger
 from hashrange.wire.documents import ControlDocuments
 
 CONNECT_S = 2.0
+WAIT_S = 5.0
+"""How long a connection waits for a node: a cluster that starts has none for a second."""
+TRY_AGAIN_S = 0.1
+PATIENCE_S = 3.0
+"""How long a connection is kept while no node takes it: one that starts is about to."""
+AGAIN_S = 0.1
 LOOK_S = 1.0
 LOOK_TIMEOUT_S = 1.0
 LISTEN_AGAIN_S = 2.0
@@ -169,18 +175,28 @@ class Discovery:
 
     async def _connect(self, client: _Client, cluster: str, door: str) -> None:
         loop = asyncio.get_running_loop()
+        deadline = loop.time() + PATIENCE_S
+        while not await self._connected(client, cluster, door):
+            if loop.time() >= deadline:
+                client.abort()
+                return
+            await asyncio.sleep(AGAIN_S)
+
+    async def _connected(self, client: _Client, cluster: str, door: str) -> bool:
+        """Try each node once; whether nothing is left to be done."""
+        loop = asyncio.get_running_loop()
         for target in self.targets(cluster, door):
             if client.closed:
-                return
+                return True
             try:
                 await asyncio.wait_for(
                     loop.create_connection(lambda: _Node(client), target.host, target.port), CONNECT_S
                 )
-                return
+                return True
             except (OSError, TimeoutError) as error:
                 self._silent.add((target.node, target.process))
                 log.debug("a node cannot be reached", node=target.node, reason=str(error) or "no answer")
-        client.abort()
+        return client.closed
 
     def _task(self, work: Any) -> None:
         task = asyncio.get_running_loop().create_task(work)
