@@ -148,7 +148,9 @@ class PeerCoherence:
         return found
 
     async def joined(self, timeout_s: float) -> bool:
-        """Wait until this node and all that are alive hear one another, or the time is up; returns whether they do.
+        """Wait until this node and all that are alive hear one another, and there is a primary, or the time is up.
+
+        Returns whether it has come to that.
 
         The node's document must be written by then.
         """
@@ -356,7 +358,8 @@ class PeerCoherence:
         self._joined_perhaps()
 
     def _joined_perhaps(self) -> None:
-        if self._joining and self._membership.is_joined():
+        # Clients that see no primary wait seconds before they look again.
+        if self._joining and self._membership.is_joined() and self._membership.primary is not None:
             joining, self._joining = self._joining, []
             for each in joining:
                 if not each.done():
