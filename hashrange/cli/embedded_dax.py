@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hashrange_router.dax.lifecycle import ensure_cluster
-from hashrange_router.dax.setting import DaxSite
+from hashrange_router.dax.setting import DaxSite, cluster_document
 
 from hashrange.cli.children import describe_exit, own_program, start_child
 from hashrange.cli.dax.discovery import Discovery
@@ -30,6 +30,7 @@ from hashrange.cli.dax.fleet import Fleet, Key, Running, Wanted
 from hashrange.cli.dax.sending import carry_out
 from hashrange.model import dax
 from hashrange.model.dax import ports_of
+from hashrange.runtime.cluster_config import format_address
 from hashrange.runtime.cluster_settings import as_toml
 from hashrange.runtime.config import EndpointConfig, LogConfig, ServeConfig
 from hashrange.runtime.logging import get_logger
@@ -183,8 +184,11 @@ class EmbeddedCache:
         discovery: Discovery,
         children: Children,
         fleet: Fleet,
+        urls: tuple[str, str],
         temporary: Path | None,
     ) -> None:
+        """`urls` are those of the default cluster: for DAX clients, and for all others."""
+        self.urls = urls
         self.door = door
         self.discovery = discovery
         self.children = children
@@ -256,12 +260,23 @@ async def start_cache(server: EmbeddedServer, site: DaxSite) -> EmbeddedCache:
     for kind in (dax.CLUSTER, dax.NODE):
         controls.watch(kind, lambda name: fleet.wake())
     discovery = Discovery(controls, config.host, site.base_port)
-    cache = EmbeddedCache(door, discovery, children, fleet, temporary)
     try:
         await carry_out(server.node, ensure_cluster(server.context, site, DEFAULT_CLUSTER, 1))
     except BaseException:
-        await cache.stop()
+        await door.stop()
         raise
+    cache = EmbeddedCache(door, discovery, children, fleet, _urls(server, site), temporary)
     discovery.start()
     fleet.start()
     return cache
+
+
+def _urls(server: EmbeddedServer, site: DaxSite) -> tuple[str, str]:
+    """Where the default cluster is found."""
+    cluster = cluster_document(server.context.controls, DEFAULT_CLUSTER)
+    ports = site.ports(cluster["Slot"] if cluster is not None else 0)
+    scheme = "daxs" if cluster is not None and cluster["Encryption"] == "TLS" else "dax"
+    return (
+        f"{scheme}://{format_address(site.host, ports.wire)}",
+        f"http://{format_address(site.host, ports.http)}",
+    )

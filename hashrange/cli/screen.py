@@ -18,8 +18,10 @@ _DURABILITY = {
 }
 
 
-def start_screen(config: ServeConfig, address: str, port: int, *, colours: bool) -> str:
-    """The screen as one text; `address` is the host as clients reach it."""
+def start_screen(
+    config: ServeConfig, address: str, port: int, *, colours: bool, cache: tuple[str, str] | None = None
+) -> str:
+    """The screen as one text; `address` is the host as clients reach it, `cache` the URLs of the cache tier's doors."""
     url = endpoint_url(address, port)
     rows = [("endpoint", url), ("data", _data(config))]
     if not config.in_memory:
@@ -28,6 +30,8 @@ def start_screen(config: ServeConfig, address: str, port: int, *, colours: bool)
     rows.append(("credentials", _credentials(config)))
     if config.triggers:
         rows.append(("functions", "on: hashrange functions deploy handler.py --table TABLE"))
+    if cache is not None:
+        rows.append(("cache", f"{cache[0]} for DAX clients, {cache[1]} for all others"))
     lines = [f"{BOLD}hashrange {__version__}{RESET} is serving {BOLD}{url}{RESET}", ""]
     lines.extend(f"  {DIM}{label:<12}{RESET} {value}" for label, value in rows)
     key, secret = ("hashrange", "hashrange") if not config.credentials else ("<access key>", "<secret>")

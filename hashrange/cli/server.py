@@ -74,7 +74,9 @@ async def _serve(loaded: Loaded, stop: StopSignal) -> int:
     if config.log_format == "json":
         log.info("serving", address=server.address, port=server.port, region=config.region)
     else:
-        print(start_screen(config, server.address, server.port, colours=sys.stdout.isatty()), flush=True)
+        cache = server.cache.urls if server.cache is not None else None
+        colours = sys.stdout.isatty()
+        print(start_screen(config, server.address, server.port, colours=colours, cache=cache), flush=True)
     await stop.wait()
     log.info("stopping", reason=stop.signal_name or "asked to")
     await server.stop()
