@@ -15,7 +15,6 @@ from contextlib import contextmanager
 from typing import Any
 
 import amazondax
-import boto3
 import botocore.session
 from botocore.config import Config
 
@@ -58,11 +57,10 @@ def dax_client(
 def dax_resource(endpoint: str) -> Iterator[Any]:
     """The resource flavour: Python values in the place of attribute values."""
     resource = amazondax.AmazonDaxClient.resource(
-        boto3.session.Session(
-            aws_access_key_id=ACCESS_KEY, aws_secret_access_key=SECRET_KEY, region_name=REGION
-        ),
         region_name=REGION,
         endpoint_url=endpoint,
+        aws_access_key_id=ACCESS_KEY,
+        aws_secret_access_key=SECRET_KEY,
         config=_config(),
     )
     try:

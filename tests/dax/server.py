@@ -11,17 +11,21 @@ with dax_server("--in-memory", log=tmp_path / "log") as server:
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import random
 import signal
 import socket
+from collections import Counter
 from collections.abc import Iterator
 from functools import cached_property
 from pathlib import Path
 from typing import Any
+from urllib.request import urlopen
+
+import boto3
 
 from hashrange.model.dax import ports_of
-from tests.conformance.conftest import make_client
 from tests.conformance.server import Server
 from tests.conformance.support import wait_until
 
@@ -51,9 +55,12 @@ def _is_free(port: int) -> bool:
 class DaxServer:
     """A running server with its cache nodes."""
 
-    def __init__(self, server: Server, dax_port: int) -> None:
+    def __init__(
+        self, server: Server, dax_port: int, credentials: tuple[str, str] = ("test", "test")
+    ) -> None:
         self.server = server
         self.port = dax_port
+        self._credentials = credentials
         self.endpoint = server.endpoint
         self.url = f"dax://127.0.0.1:{dax_port}"
         self.http = f"http://127.0.0.1:{ports_of(dax_port, 0).http}"
@@ -61,7 +68,9 @@ class DaxServer:
     @cached_property
     def control(self) -> Any:
         """boto3's client of the DAX API."""
-        return make_client(self.endpoint, "dax")
+        access_key, secret_key = self._credentials
+        session = boto3.session.Session(access_key, secret_key, region_name="us-east-1")
+        return session.client("dax", endpoint_url=self.endpoint)
 
     def cluster(self, name: str = CLUSTER) -> dict[str, Any]:
         """What DescribeClusters says of a cluster; empty if there is none."""
@@ -93,6 +102,14 @@ class DaxServer:
         wait_until(lambda: self.node_pids() and pid not in self.node_pids(), "another cache node")
         self.wait_available()
 
+    def counted(self, name: str = CLUSTER) -> dict[str, float]:
+        """What the nodes of a cluster have counted together (as `hashrange dax stats`), since they started."""
+        total: Counter[str] = Counter()
+        for cluster in fetched(f"{self.endpoint}/dax/clusters")["clusters"]:
+            for node in cluster["nodes"] if cluster["name"] == name else ():
+                total += Counter(fetched(f"http://{node['admin']}/dax/stats")["metrics"])
+        return dict(total)
+
     def log(self) -> str:
         """What the server and its cache nodes have written."""
         return self.server.log.read_text(errors="replace")
@@ -101,6 +118,12 @@ class DaxServer:
         """End the clients made here."""
         if "control" in self.__dict__:
             self.control.close()
+
+
+def fetched(url: str) -> Any:
+    """A page of JSON."""
+    with urlopen(url, timeout=10) as answer:
+        return json.load(answer)
 
 
 def children_of(pid: int) -> list[int]:
@@ -113,11 +136,13 @@ def children_of(pid: int) -> list[int]:
 
 
 @contextlib.contextmanager
-def dax_server(*options: str, log: Path) -> Iterator[DaxServer]:
+def dax_server(
+    *options: str, log: Path, credentials: tuple[str, str] = ("test", "test")
+) -> Iterator[DaxServer]:
     """A ready server with a default cluster of one node, stopped at the end."""
     port = free_dax_port()
     server = Server("--dax", "--dax-port", str(port), *options, log=log)
-    handle = DaxServer(server, port)
+    handle = DaxServer(server, port, credentials)
     try:
         server.wait_ready()
         handle.wait_available()
