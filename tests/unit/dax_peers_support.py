@@ -24,14 +24,22 @@ CLUSTER = "dax"
 DEADLINE_S = 25.0
 LOOK_S = 0.01
 TABLE = schema("tbl", "id-1")
+_started: list[Node] = []
 
 
 def run(main: Callable[[], Coroutine[Any, Any, None]]) -> None:
     """Run a test on a fresh uvloop; one that hangs fails."""
 
     async def bounded() -> None:
-        async with asyncio.timeout(DEADLINE_S):
-            await main()
+        _started.clear()
+        try:
+            async with asyncio.timeout(DEADLINE_S):
+                await main()
+        except BaseException:
+            # What still runs would keep the loop from closing.
+            for node in _started:
+                node.kill()
+            raise
 
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(bounded())
@@ -177,6 +185,7 @@ class Node:
 
     async def start(self) -> None:
         self.port = await self.coherence.start("127.0.0.1", 0)
+        _started.append(self)
         document = NodeDocument(
             NodeId=self.node_id,
             Number=self.number,
