@@ -18,7 +18,7 @@ from rich.table import Table
 from rich.text import Text
 
 from hashrange import __version__
-from hashrange.cli.cluster.layout import Layout
+from hashrange.cli.cluster.layout import DAX, Layout
 from hashrange.runtime.system import cpu_seconds
 
 STYLES = {
@@ -97,7 +97,9 @@ def size(size_bytes: int | None) -> str:
 
 def how_to_use(layout: Layout) -> list[str]:
     """Lines to copy."""
+    lines = [f"DAX clients of the first cache cluster: {layout.dax_endpoint}"] if layout.of(DAX) else []
     return [
+        *lines,
         f'boto3.resource("dynamodb", endpoint_url="{layout.endpoint}", region_name="{layout.region}",',
         '               aws_access_key_id="hashrange", aws_secret_access_key="hashrange")',
     ]
@@ -113,6 +115,8 @@ class PlainReport:
     async def follow(self, layout: Layout, stopped: asyncio.Event) -> None:
         """Say where the cluster is, then wait for its end."""
         print(f"hashrange {__version__} cluster is serving {layout.endpoint}", flush=True)
+        if layout.of(DAX):
+            print(f"DAX clients are served at {layout.dax_endpoint}", flush=True)
         await stopped.wait()
 
 

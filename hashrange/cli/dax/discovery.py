@@ -66,7 +66,7 @@ class Discovery:
         self._tasks: set[asyncio.Task[None]] = set()
         self._changed = asyncio.Event()
         self._turns = itertools.count()
-        self._silent: set[tuple[str, str]] = set()
+        self.silent: set[tuple[str, str]] = set()
         """Nodes, by name and start, that have not answered the last look."""
         self.connections: set[_Client] = set()
         self.accepted = self.refused = 0
@@ -145,7 +145,7 @@ class Discovery:
         if not found:
             return []
         turn = next(self._turns) % len(found)
-        return sorted(found[turn:] + found[:turn], key=lambda each: (each.node, each.process) in self._silent)
+        return sorted(found[turn:] + found[:turn], key=lambda each: (each.node, each.process) in self.silent)
 
     async def _watch_nodes(self) -> None:
         """Look at every node's HTTP door now and then: a process that stands still takes connections all the same."""
@@ -153,7 +153,7 @@ class Discovery:
             clusters = list(self._controls.of(dax.CLUSTER))
             nodes = [target for cluster in clusters for target in self.targets(cluster, HTTP)]
             answers = await asyncio.gather(*(_answers(node) for node in nodes))
-            self._silent = {
+            self.silent = {
                 (node.node, node.process) for node, alive in zip(nodes, answers, strict=True) if not alive
             }
             await asyncio.sleep(LOOK_S)
@@ -194,7 +194,7 @@ class Discovery:
                 )
                 return True
             except (OSError, TimeoutError) as error:
-                self._silent.add((target.node, target.process))
+                self.silent.add((target.node, target.process))
                 log.debug("a node cannot be reached", node=target.node, reason=str(error) or "no answer")
         return client.closed
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-WITHOUT_DATA = ("router", "triggers")
+WITHOUT_DATA = ("router", "triggers", "dax")
 """Roles of processes that store nothing."""
 
 

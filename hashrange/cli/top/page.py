@@ -1,8 +1,9 @@
 """What one process tells `hashrange top`: a JSON document of totals, from which whoever asks twice makes rates.
 
     {"format": 1, "at_s": monotonic seconds,
-     "process": {"role": "embedded" | "node" | "router" | "triggers", "id", "az", "version", "state", "uptime_s",
-                 "cpu_seconds", "memory_bytes", "disk_free_bytes"?, "disk_total_bytes"?, "connections"?, "in_flight"?},
+     "process": {"role": "embedded" | "node" | "router" | "triggers" | "dax", "id", "az", "version", "state",
+                 "uptime_s", "cpu_seconds", "memory_bytes", "disk_free_bytes"?, "disk_total_bytes"?, "connections"?,
+                 "in_flight"?},
      "latency_bounds": [upper bounds of the latency buckets, in seconds],
      "operations": [{"operation", "table", "latency": [counts by bucket], "errors": {type: count}}],
      "capacity": [{"table", "index", "read_units", "write_units", "read_provisioned", "write_provisioned"}],

@@ -12,7 +12,7 @@ from hashrange.cli.top import figures
 from hashrange.cli.top.model import WITHOUT_DATA, IndexRow, ProcessRow, TableRow, View
 
 HEADING = "bold cyan"
-ROLES = {"router": 0, "embedded": 0, "node": 1, "triggers": 2}
+ROLES = {"router": 0, "embedded": 0, "node": 1, "triggers": 2, "dax": 3}
 STATE_STYLES = {
     "ready": "green",
     "starting": "yellow",
