@@ -51,7 +51,8 @@ from hashrange_dax.codec.heads import (
 
 _SMALL: Final = {str(number): integer(number) for number in range(-1000, 10_001)}
 _TAG_AND_PAIR: Final = head(TAG, DECIMAL) + head(ARRAY, 2)
-_EXPONENTS: Final = tuple(_TAG_AND_PAIR + integer(-places) for places in range(131))
+_EXPONENTS: Final = tuple(_TAG_AND_PAIR + integer(-places) for places in range(130 + 38))
+"""By the number of places: 1E-130 is the smallest number, and those next to it have 37 digits behind that place."""
 _ARRAYS: Final = tuple(head(ARRAY, count) for count in range(24))
 _MAPS: Final = tuple(head(MAP, count) for count in range(24))
 _PACK_32: Final = Struct(">BI").pack
