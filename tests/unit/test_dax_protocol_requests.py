@@ -98,8 +98,11 @@ def test_query() -> None:
     assert not asked.indexed
 
 
-def test_all_attributes_is_what_goes_without_saying() -> None:
-    assert "Select" not in read(m.SCAN, b"tbl", {15: 1}).request
+def test_all_attributes_means_nothing_from_clients_that_always_say_it() -> None:
+    assert read(m.SCAN, b"tbl", {15: 1}).request["Select"] == "ALL_ATTRIBUTES"
+    reader = READER._replace(selects_all=True)
+    assert "Select" not in REQUESTS[m.SCAN](reader, [b"tbl", {15: 1}]).request
+    assert REQUESTS[m.SCAN](reader, [b"tbl", {15: 3}]).request["Select"] == "COUNT"
 
 
 def test_a_start_key_of_an_index_has_names() -> None:

@@ -118,8 +118,10 @@ class WireConnection(asyncio.Protocol):
             began = perf_counter()
             operation = "GetItem"
             reply = door.quick.reply(data)
-            if reply is None and (found := door.quick_query.reply(data)) is not None:
-                operation, reply = found
+            if reply is None:
+                assert self._client is not None
+                if (found := door.quick_query.reply(data, self._client.selects_all)) is not None:
+                    operation, reply = found
             if reply is not None:
                 self.active_at = door.now
                 door.metrics.bytes_out += len(reply)

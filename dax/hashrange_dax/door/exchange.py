@@ -171,7 +171,9 @@ class Exchange:
 
     def _operate(self) -> None:
         try:
-            asked = self._asked = REQUESTS[self._method](self._door.reader, self._arguments)
+            asked = self._asked = REQUESTS[self._method](
+                self._door.readers[self._client.selects_all], self._arguments
+            )
         except UnknownList as unknown:
             self._fetch(unknown.list_id)
             return
@@ -224,7 +226,7 @@ class Exchange:
         assert asked is not None
         replies = self._door.replies
         if answer.query is not None and self._data is not None:
-            self._door.quick_query.remember(self._data, asked, answer.query)
+            self._door.quick_query.remember(self._data, asked, answer.query, self._client.selects_all)
         self._render(lambda: replies.reply(asked, answer))
 
     def fail(self, error: ApiError) -> None:

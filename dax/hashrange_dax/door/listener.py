@@ -58,7 +58,10 @@ class WireDoor:
         self.clock = clock
         self.verifier = Verifier(secrets, region, lambda: clock.wall_ms() / 1000)
         self.forms = forms if forms is not None else Forms(attribute_lists, tier.store)
-        self.reader = Reader(backend.table, attribute_lists.names_of)
+        self.readers = [
+            Reader(backend.table, attribute_lists.names_of, selects_all) for selects_all in (False, True)
+        ]
+        """Readers of requests, by whether the client selects all attributes always."""
         self.replies = Replies(self.forms, attribute_lists.id_of, tier.store)
         self.quick = QuickGet(tier, backend.table, self.forms)
         self.quick_query = QuickQuery(tier, backend.table, self.replies)

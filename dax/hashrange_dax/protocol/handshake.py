@@ -22,10 +22,15 @@ _USER_AGENT_MAX: Final = 256
 
 
 class Client(NamedTuple):
-    """Who is at the other end. `final` is the first code of errors that it shall not try again."""
+    """Who is at the other end. `final` is the first code of errors that it shall not try again.
+
+    `selects_all` says that it sends Select=ALL_ATTRIBUTES with every Query and Scan for which it was told nothing: the
+    Go client does, also on an index or with a projection, where that is another thing.
+    """
 
     user_agent: str
     final: int
+    selects_all: bool = False
 
 
 def client_of(values: list[Any]) -> Client:
@@ -37,5 +42,7 @@ def client_of(values: list[Any]) -> Client:
     if not isinstance(user_agent, str):
         user_agent = ""
     return Client(
-        user_agent[:_USER_AGENT_MAX], FINAL if user_agent.startswith("DaxPythonClient-") else CLIENT
+        user_agent[:_USER_AGENT_MAX],
+        FINAL if user_agent.startswith("DaxPythonClient-") else CLIENT,
+        user_agent.startswith("DaxGoClient-"),
     )

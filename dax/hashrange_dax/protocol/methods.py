@@ -96,8 +96,8 @@ TOKEN: Final = 19
 CAPACITY_VALUES: Final = ("NONE", "TOTAL", "INDEXES")
 COLLECTION_METRICS_VALUES: Final = ("NONE", "SIZE")
 RETURN_VALUES_VALUES: Final = (None, "NONE", "ALL_OLD", "UPDATED_OLD", "ALL_NEW", "UPDATED_NEW")
-SELECT_VALUES: Final = (None, None, "ALL_PROJECTED_ATTRIBUTES", "COUNT", "SPECIFIC_ATTRIBUTES")
-"""ALL_ATTRIBUTES, which is 1, is left out: the Go client sends it whenever nothing was asked for, also on an index."""
+SELECT_VALUES: Final = (None, "ALL_ATTRIBUTES", "ALL_PROJECTED_ATTRIBUTES", "COUNT", "SPECIFIC_ATTRIBUTES")
+ALL_ATTRIBUTES: Final = 1
 
 TRANSACT_PUT: Final = 2
 TRANSACT_DELETE: Final = 7

@@ -108,9 +108,10 @@ def number(options: Options, key: int, member: str, into: dict[str, Any]) -> Non
     into[member] = value
 
 
-def select(options: Options, into: dict[str, Any]) -> None:
-    """Select."""
-    _choice(options, m.SELECT, "Select", m.SELECT_VALUES, into)
+def select(options: Options, into: dict[str, Any], all_unsaid: bool = False) -> None:
+    """Select. `all_unsaid`: a client that says ALL_ATTRIBUTES where nothing was asked for; then it means nothing."""
+    if not all_unsaid or options.get(m.SELECT) != m.ALL_ATTRIBUTES:
+        _choice(options, m.SELECT, "Select", m.SELECT_VALUES, into)
 
 
 def index_name(options: Options, into: dict[str, Any]) -> None:

@@ -23,10 +23,14 @@ from .asked import Asked, NamesOf, TableOf, UnknownList
 
 
 class Reader(NamedTuple):
-    """What requests are read with: tables by name, and names by the id of an attribute list."""
+    """What requests are read with: tables by name, and names by the id of an attribute list.
+
+    `selects_all`: the client does (`handshake.Client`).
+    """
 
     table_of: TableOf
     names_of: NamesOf
+    selects_all: bool = False
 
     def table(self, value: Any) -> tuple[str, TableSchema]:
         """A table, as the client has named it."""
@@ -108,7 +112,7 @@ def query(reader: Reader, arguments: list[Any]) -> Asked:
     o.expression(condition, "KeyConditionExpression", expressions.key_condition, request)
     options = o.options_of(given)
     o.flag(options, m.FORWARD, "ScanIndexForward", request)
-    return _range("Query", request, schema, options)
+    return _range(reader, "Query", request, schema, options)
 
 
 def scan(reader: Reader, arguments: list[Any]) -> Asked:
@@ -119,15 +123,17 @@ def scan(reader: Reader, arguments: list[Any]) -> Asked:
     options = o.options_of(given)
     o.number(options, m.SEGMENT, "Segment", request)
     o.number(options, m.TOTAL_SEGMENTS, "TotalSegments", request)
-    return _range("Scan", request, schema, options)
+    return _range(reader, "Scan", request, schema, options)
 
 
-def _range(operation: str, request: dict[str, Any], schema: TableSchema, options: o.Options) -> Asked:
+def _range(
+    reader: Reader, operation: str, request: dict[str, Any], schema: TableSchema, options: o.Options
+) -> Asked:
     """What Query and Scan have in common."""
     o.index_name(options, request)
     o.flag(options, m.CONSISTENT, "ConsistentRead", request)
     o.number(options, m.LIMIT, "Limit", request)
-    o.select(options, request)
+    o.select(options, request, reader.selects_all)
     o.common(options, request)
     o.expression(options.get(m.FILTER), "FilterExpression", expressions.filter_, request)
     start = options.get(m.START_KEY)
