@@ -163,13 +163,13 @@ class DaxServer(RouterServer):
             forms,
         )
         context_ssl = await self._ssl(cluster)
-        if not config.dax_port:
-            document["Port"] = await self.wire.listen(config.host, 0, context_ssl)
+        # Whoever is not heard yet could not tell what is cached here and true no more: clients wait, and none that
+        # has read of this node is refused.
+        self.wire.hold()
+        document["Port"] = await self.wire.listen(config.host, config.dax_port, context_ssl)
         await self._registration.enter()
-        # Whoever is not heard yet could not tell what is cached here and true no more.
         await coherence.joined(JOIN_S)
-        if config.dax_port:
-            await self.wire.listen(config.host, config.dax_port, context_ssl)
+        self.wire.go()
 
     def _document(self) -> NodeDocument:
         config = self._dax

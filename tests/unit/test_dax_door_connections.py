@@ -235,6 +235,19 @@ def _received(door: RunningDoor, sent: bytes) -> bool:
     return door.on_loop(lambda: door.tier.metrics.bytes_in) == len(sent)
 
 
+def test_a_held_door_takes_connections_and_answers_later() -> None:
+    with running_door() as door:
+        door.on_loop(door.door.hold)
+        with door.raw() as client:
+            client.send(message(m.ENDPOINTS))
+            wait_until(lambda: door.on_loop(lambda: door.door.buffered_bytes) > 0, "what the client sends")
+            assert door.on_loop(lambda: door.door.metrics.bytes_out) == 0
+            door.on_loop(door.door.go)
+            assert client.values(2)[0] == []
+            client.send(message(m.ENDPOINTS))
+            assert client.values(2)[0] == []
+
+
 def test_draining_answers_what_is_under_way() -> None:
     with running_door() as door, door.raw() as busy, door.raw() as idle:
         held: list[Any] = []

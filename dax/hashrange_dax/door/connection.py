@@ -87,6 +87,12 @@ class WireConnection(asyncio.Protocol):
         else:
             self._transport.close()
 
+    def go(self) -> None:
+        """The door is held no more: answer what the client has sent meanwhile."""
+        self._resume()
+        if self._buffer:
+            self._advance()
+
     def connection_lost(self, exc: Exception | None) -> None:
         """Forget everything; what is under way ends without an answer."""
         self.open = self._ready = False
@@ -132,7 +138,10 @@ class WireConnection(asyncio.Protocol):
             return
         self.active_at = door.now
         self._keep(data)
-        self._advance()
+        if door.held:
+            self._pause()
+        else:
+            self._advance()
 
     # The buffer.
 

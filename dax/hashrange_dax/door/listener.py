@@ -79,6 +79,7 @@ class WireDoor:
         self._listeners: list[asyncio.Server] = []
         self._timer: asyncio.TimerHandle | None = None
         self._draining = False
+        self.held = False
         self._emptied: asyncio.Event = asyncio.Event()
         self._next_sweep = 0.0
 
@@ -91,6 +92,16 @@ class WireDoor:
     def draining(self) -> bool:
         """Whether drain() has been called."""
         return self._draining
+
+    def hold(self) -> None:
+        """Take connections from now on, but answer nothing before `go`."""
+        self.held = True
+
+    def go(self) -> None:
+        """Serve the clients that wait, and those to come."""
+        self.held = False
+        for connection in list(self.connections):
+            connection.go()
 
     async def listen(
         self, host: str, port: int, ssl: ssl_module.SSLContext | None = None, reuse_port: bool = False
