@@ -21,7 +21,7 @@ FRAMES = (
     bytes.fromhex("011a1b2be592"),  # endpoints
     bytes.fromhex("013a2c43e27e") + TABLE,  # defineKeySchema
     bytes.fromhex("013a495927bb8263616161636262 62".replace(" ", "")),  # defineAttributeListId
-    bytes.fromhex("011a27f9bd7107"),  # defineAttributeList
+    bytes.fromhex("011a27f9bd7101"),  # defineAttributeList; of an unknown id it is asked for some time
     bytes.fromhex("013a7d8e7e56") + TABLE + bytes.fromhex("4130420701bf0300ff"),  # PutItem
     bytes.fromhex("011a0fb0cc6a") + TABLE + bytes.fromhex("4130bf0300ff"),  # GetItem
     bytes.fromhex("013a3781c2ae")

@@ -30,6 +30,7 @@ from tests.conformance.server import Server
 from tests.conformance.support import wait_until
 
 CLUSTER = "dax"
+GROUP = "tested"
 SLOTS_USED = 6
 """Ports of so many slots are looked at: the default cluster, its node, and what a test makes besides."""
 
@@ -52,18 +53,12 @@ def _is_free(port: int) -> bool:
         return True
 
 
-class DaxServer:
-    """A running server with its cache nodes."""
+class DaxPlace:
+    """Where cache nodes are. `endpoint` is that of the ordinary API, past the cache."""
 
-    def __init__(
-        self, server: Server, dax_port: int, credentials: tuple[str, str] = ("test", "test")
-    ) -> None:
-        self.server = server
-        self.port = dax_port
+    def __init__(self, endpoint: str, credentials: tuple[str, str] = ("test", "test")) -> None:
+        self.endpoint = endpoint
         self._credentials = credentials
-        self.endpoint = server.endpoint
-        self.url = f"dax://127.0.0.1:{dax_port}"
-        self.http = f"http://127.0.0.1:{ports_of(dax_port, 0).http}"
 
     @cached_property
     def control(self) -> Any:
@@ -87,6 +82,56 @@ class DaxServer:
 
         return dict(wait_until(available, f"the cluster {name}"))
 
+    @property
+    def url(self) -> str:
+        """The stable discovery address of the default cluster: dax://..."""
+        return str(self.cluster()["ClusterDiscoveryEndpoint"]["URL"])
+
+    def nodes(self, name: str = CLUSTER) -> list[dict[str, Any]]:
+        """The nodes of a cluster that run: "id", "host", "port", "http_port", "admin", "primary"."""
+        clusters = fetched(f"{self.endpoint}/dax/clusters")["clusters"]
+        return [node for cluster in clusters if cluster["name"] == name for node in cluster["nodes"]]
+
+    def doors(self) -> list[str]:
+        """The HTTP doors of the nodes, each one's own."""
+        return [f"http://{node['host']}:{node['http_port']}" for node in self.nodes()]
+
+    def primary(self) -> int | None:
+        """Which of the nodes is the primary, in the order of `nodes`; None while there is none."""
+        return next((place for place, node in enumerate(self.nodes()) if node["primary"]), None)
+
+    def counted(self, name: str = CLUSTER) -> dict[str, float]:
+        """What the nodes of a cluster have counted together (as `hashrange dax stats`), since they started."""
+        total: Counter[str] = Counter()
+        for node in self.nodes(name):
+            total += Counter(fetched(f"http://{node['admin']}/dax/stats")["metrics"])
+        return dict(total)
+
+    def group(self) -> str:
+        """A parameter group that the default cluster uses; made when it is asked for first."""
+        if self.cluster()["ParameterGroup"]["ParameterGroupName"] != GROUP:
+            self.control.create_parameter_group(ParameterGroupName=GROUP)
+            self.control.update_cluster(ClusterName=CLUSTER, ParameterGroupName=GROUP)
+            self.wait_available()
+        return GROUP
+
+    def close(self) -> None:
+        """End the clients made here."""
+        if "control" in self.__dict__:
+            self.control.close()
+
+
+class DaxServer(DaxPlace):
+    """A running `hashrange serve --dax`, with one cache node."""
+
+    def __init__(
+        self, server: Server, dax_port: int, credentials: tuple[str, str] = ("test", "test")
+    ) -> None:
+        super().__init__(server.endpoint, credentials)
+        self.server = server
+        self.port = dax_port
+        self.http = f"http://127.0.0.1:{ports_of(dax_port, 0).http}"
+
     def node_pids(self) -> list[int]:
         """The processes that the server has started: its cache nodes."""
         return children_of(self.server.process.pid)
@@ -102,22 +147,9 @@ class DaxServer:
         wait_until(lambda: self.node_pids() and pid not in self.node_pids(), "another cache node")
         self.wait_available()
 
-    def counted(self, name: str = CLUSTER) -> dict[str, float]:
-        """What the nodes of a cluster have counted together (as `hashrange dax stats`), since they started."""
-        total: Counter[str] = Counter()
-        for cluster in fetched(f"{self.endpoint}/dax/clusters")["clusters"]:
-            for node in cluster["nodes"] if cluster["name"] == name else ():
-                total += Counter(fetched(f"http://{node['admin']}/dax/stats")["metrics"])
-        return dict(total)
-
     def log(self) -> str:
         """What the server and its cache nodes have written."""
         return self.server.log.read_text(errors="replace")
-
-    def close(self) -> None:
-        """End the clients made here."""
-        if "control" in self.__dict__:
-            self.control.close()
 
 
 def fetched(url: str) -> Any:
