@@ -62,7 +62,7 @@ def test_nothing_is_cached_before_the_table_has_answered(write: Any) -> None:
     assert node.get("a") == after(write)
 
 
-@ALL
+@pytest.mark.parametrize("write", [PUT, UPDATE, DELETE, TRANSACTION], ids=lambda write: write[0])
 @pytest.mark.parametrize(
     "error",
     [
@@ -146,8 +146,61 @@ def test_a_batch_stores_what_was_written_of_it() -> None:
     body = node.run("BatchWriteItem", {"RequestItems": {"tbl": [*entries, delete]}}).body
     assert body is not None
     assert orjson.loads(body)["UnprocessedItems"] == {"tbl": [entries[0]]}
-    assert (node.get("a"), node.get("b"), node.get("c")) == (None, "1", "2")
+    assert (node.get("a"), node.get("c")) == (None, "2")
     assert node.tables.reads("GetItem") == 0
+
+
+def test_items_that_a_batch_did_not_process_are_read_again_as_nobody_knows_if_they_were_written() -> None:
+    node = Node(peers=True)
+    for key in "ab":
+        node.put(key, "1")
+    node.tables.unprocessed.add(key_of(node, "b"))
+    entries = [{"PutRequest": {"Item": put_of(key, "2")["Item"]}} for key in "ab"]
+    node.tables.put("b", "made after all")
+    node.run("BatchWriteItem", {"RequestItems": {"tbl": entries}})
+    assert node.peers.dropped == [("id-1", key_of(node, "b"))]
+    assert (node.get("a"), node.get("b")) == ("2", "made after all")
+    assert node.tables.reads("GetItem") == 1
+
+
+@pytest.mark.parametrize("error", [ApiError("ValidationException", "wrong"), ApiError(PROVISIONED_TYPE, "no")])
+def test_a_batch_that_failed_may_have_written_some_items_so_that_all_are_read_again(error: ApiError) -> None:
+    node = Node(peers=True)
+    node.put("a", "1")
+    node.put("b", "1")
+    node.tables.put("a", "2")
+    node.tables.fails.append(error)
+    assert node.start(*BATCH).answers == [error]
+    assert node.peers.dropped == [("id-1", key_of(node, "a"))]
+    assert (node.get("a"), node.get("b")) == ("2", "1")
+    assert node.tables.reads("GetItem") == 1
+
+
+def test_a_transaction_that_another_attempt_is_still_making_has_its_keys_forgotten() -> None:
+    node = Node()
+    node.put("a", "1")
+    node.tables.fails.append(ApiError("TransactionInProgressException", "in progress"))
+    with pytest.raises(ApiError, match="in progress"):
+        node.run(*TRANSACTION)
+    assert node.cached("a") is None
+
+
+def test_who_reads_in_the_moment_of_the_answer_does_not_keep_a_transaction_from_refilling() -> None:
+    node = Node()
+    node.put("a", "1")
+    node.tables.held = True
+    outcome = node.start(*TRANSACTION)
+    early: list[Outcome] = []
+    outcome.then = lambda: early.append(node.start("GetItem", get_of("a")))
+    node.tables.sent[0].answer()
+    read, refill = node.tables.sent
+    assert refill.request["ConsistentRead"] is True
+    read.run(version=-2)  # by a replica that has not heard of the transaction yet
+    refill.answer()
+    read.answer()
+    node.tables.held = False
+    assert value_of(early[0].answer.item) == "1"
+    assert node.get("a") == "2"
 
 
 def test_a_reply_is_passed_on_as_it_is() -> None:

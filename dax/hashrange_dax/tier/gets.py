@@ -104,8 +104,12 @@ class ItemReads:
     def refill(self, key: TableKey) -> None:
         """Read a key strongly into the cache; who misses it meanwhile waits for that. What fails is left alone."""
         flight_key = (key.table.table_id, key.encoded)
-        if self._cache.flight(flight_key) is not None:
-            return
+        flight = self._cache.flight(flight_key)
+        if flight is not None:
+            if flight.strong:
+                return
+            # Whoever was answered first may have missed the key already; that read need not see the transaction.
+            self._cache.forget([flight_key])
         self._cache.metrics.refills += 1
         flight = self._cache.take_off(flight_key, strong=True)
         self._backend.run(

@@ -5,7 +5,9 @@ What DAX says of its caches (DAX Developer Guide, How DAX processes requests; DA
 - eventually consistent reads are answered from the caches, and from the tables on a miss, which fills the cache;
 - strongly consistent reads and TransactGetItems go to the tables, and nothing of them is cached;
 - writes go to the tables first; when they have succeeded, and before they are answered, the item cache has their
-  states. A failed write leaves the caches alone, but for one whose outcome nobody knows: its keys are forgotten;
+  states. A failed write leaves the caches alone. Keys of which nobody knows whether they were written are forgotten:
+  when the outcome is unknown, and where a batch has failed or left items unprocessed, for that is said of items that
+  a node did not answer for, too;
 - TransactWriteItems takes its keys out of the item cache, and reads them again when it has been answered;
 - the query cache heeds no writes.
 """
@@ -30,8 +32,9 @@ from hashrange_dax.tier.requests import TableKey, query_key, written_keys
 TRANSACTION = "TransactWriteItems"
 WRITES = frozenset({"PutItem", "UpdateItem", "DeleteItem", "BatchWriteItem", TRANSACTION})
 RESOURCE_NOT_FOUND = "ResourceNotFoundException"
-OUTCOME_UNKNOWN = "InternalServerError"
-"""The error of a write that may have been made or not (`hashrange.errors.internal`)."""
+BATCH = "BatchWriteItem"
+OUTCOME_UNKNOWN = frozenset({"InternalServerError", "TransactionInProgressException"})
+"""The errors of a write that may have been made or not, or may still be made."""
 
 
 class Tier:
@@ -136,9 +139,8 @@ class Tier:
 
         def answered(reply: BackendReply | ApiError) -> None:
             self._items.write_ended(ticket, () if isinstance(reply, ApiError) else reply.states)
+            self.drop(_cache_keys(self._unknown(operation, request, reply)))
             if isinstance(reply, ApiError):
-                if reply.type_name == OUTCOME_UNKNOWN:
-                    self.drop(_cache_keys(keys or self._keys_of(operation, request)))
                 done(reply)
                 return
             if keys:
@@ -155,9 +157,8 @@ class Tier:
         def answered(reply: BackendReply | ApiError) -> None:
             states = () if isinstance(reply, ApiError) else reply.states
             changes, doubtful = self._items.write_ended(ticket, states)
+            self._invalidate(self._unknown(operation, request, reply))
             if isinstance(reply, ApiError):
-                if reply.type_name == OUTCOME_UNKNOWN:
-                    self._invalidate(keys or self._keys_of(operation, request))
                 done(reply)
                 return
             if changes:
@@ -198,6 +199,19 @@ class Tier:
 
     def _tell(self, changes: list[Change]) -> None:
         self.coherence.tell(changes)
+
+    def _unknown(
+        self, operation: str, request: Request, reply: BackendReply | ApiError
+    ) -> Sequence[TableKey]:
+        """The keys of a write of which its answer does not say whether they were written."""
+        if isinstance(reply, ApiError):
+            if operation == BATCH or reply.type_name in OUTCOME_UNKNOWN:
+                return self._keys_of(operation, request)
+        elif operation == BATCH and len(reply.states) < sum(map(len, request["RequestItems"].values())):
+            told = {(state.table.table_id, state.key) for state in reply.states}
+            named = self._keys_of(operation, request)
+            return [key for key in named if (key.table.table_id, key.encoded) not in told]
+        return ()
 
     def _keys_of(self, operation: str, request: Request) -> list[TableKey]:
         """The keys that a write is about; none if it is wrong, which its answer will say."""
