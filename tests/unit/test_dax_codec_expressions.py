@@ -138,6 +138,8 @@ def test_projections_keep_their_paths_in_order() -> None:
     assert projection.paths == (("b", 2, "c"), ("a",), ("#x.y",))
     assert projection.compiled.kind == PROJECTION
     assert projection is expressions.projection(data)
+    large = cbor2.dumps([1, [[18, "x" * 5000]]])
+    assert expressions.projection(large) is not expressions.projection(large)
     context = ExpressionContext()
     assert context.projection(projection.compiled).paths == projection.paths
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 from hashrange_dax.codec.cbor import MAX_DEPTH, CodecError, Scanner, decode
+from hashrange_dax.codec.scanner import heads_in
 
 GET_ITEM = bytes.fromhex("011a0fb0cc6a434854534130bf0300ff")
 
@@ -130,3 +131,38 @@ def test_a_value_that_comes_byte_by_byte_costs_no_more_than_its_heads() -> None:
         scanner.scan(buffer)
     assert list(scanner.ends) == [len(data)]
     assert buffer.looks < 20
+
+
+@pytest.mark.parametrize(
+    "data", ["8a" + "00" * 10, "8a" + "80" * 10, "9f" + "00" * 10 + "ff", "a5" + "6100" * 10]
+)
+def test_values_within_one_are_bounded(data: str) -> None:
+    """Also when they come one by one; and those beside it do not count."""
+    raw = bytes.fromhex(data)
+    assert Scanner(1000, max_values=12).scan(raw * 2) == [len(raw), 2 * len(raw)]
+    with pytest.raises(CodecError, match="values within"):
+        Scanner(1000, max_values=9).scan(raw)
+    scanner = Scanner(1000, max_values=9)
+    with pytest.raises(CodecError, match="values within"):
+        for size in range(len(raw) + 1):
+            scanner.scan(raw[:size])
+
+
+@pytest.mark.parametrize(
+    ("data", "count"),
+    [
+        ("", 0),
+        ("0700" + "6161" + "1818" + "5803010203" + "82f4f5", 8),
+        ("c48220" + "190100" + "f93c00" + "bf6161ff", 8),
+        ("78", 0),
+        ("01781001", 2),
+        ("011c0202", 1),
+        ("5f4101ff", 3),
+    ],
+)
+def test_heads_are_counted_as_far_as_there_are_any(data: str, count: int) -> None:
+    assert heads_in(bytes.fromhex(data), 100) == count
+
+
+def test_heads_are_counted_up_to_a_limit() -> None:
+    assert heads_in(bytes(1000), 10) == 11

@@ -15,6 +15,7 @@ import pytest
 from amazondax import SigV4Gen
 from hashrange_dax.codec.cbor import NULL, array_head, byte_string, integer, text
 from hashrange_dax.door import WireLimits
+from hashrange_dax.door.connection import VALUES_MAX
 from hashrange_dax.protocol import methods as m
 
 from hashrange.cli.dax.tls import make_authority, server_context
@@ -201,6 +202,28 @@ def test_a_message_may_not_be_too_large() -> None:
     limits = WireLimits(message_bytes_max=100_000, ahead_bytes_max=1000)
     with running_door(limits=limits) as door, door.raw() as client:
         client.send(message(m.GET_ITEM) + b"\x5a" + struct.pack(">I", 200_000))
+        assert client.closed()
+
+
+def test_names_of_no_table_are_not_kept() -> None:
+    with running_door() as door, sample(door) as client:
+        for name in (b"HTS", b"none", b"x" * 60_000, b"HTS"):
+            client.send(message(m.GET_ITEM, byte_string(name), *GET[1:]))
+            client.values(2 if name == b"HTS" else 3)
+        assert door.on_loop(lambda: door.door.quick.names) == {b"HTS": "HTS"}
+
+
+def test_an_item_may_not_have_millions_of_values() -> None:
+    """Each would take hundreds of bytes of memory."""
+    with running_door() as door, door.raw() as client:
+        door.table("HTS")
+        _, number = client.ask(m.LIST_ID, array_head(1) + text("a"))
+        key = byte_string(b"A")
+        for count in (100_000, VALUES_MAX):
+            item = byte_string(integer(number) + array_head(count) + b"\x80" * count)
+            client.send(message(m.PUT_ITEM, byte_string(b"HTS"), key, item, b"\xf6"))
+            if count < VALUES_MAX:
+                assert client.values(2) == [[], None]
         assert client.closed()
 
 

@@ -60,6 +60,9 @@ _ARITHMETIC: Final = {25: "+", 26: "-"}
 
 _LIST_INDEX: Final = head(TAG, LIST_INDEX)
 
+_LONGEST_KEPT: Final = 4096
+"""Bytes of a projection that is worth keeping: no text may be longer."""
+
 # Every level but that of a path or a value is an operator or function, which there may be so many of.
 _MAX_NESTED: Final = MAX_OPERATORS + 2
 
@@ -96,12 +99,18 @@ def update(blob: bytes) -> Compiled:
     return Compiled.of(UPDATE, reader.update(), reader.values())
 
 
-@lru_cache(maxsize=1024)
 def projection(blob: bytes) -> Projection:
     """A ProjectionExpression, from a cache if it was seen before. `CodecError`, `ExpressionError`."""
+    return (_kept_projection if len(blob) <= _LONGEST_KEPT else _projection)(blob)
+
+
+def _projection(blob: bytes) -> Projection:
     reader = _Reader(blob, PROJECTION)
     reader.begin(2)
     return Projection(reader.projection())
+
+
+_kept_projection = lru_cache(maxsize=1024)(_projection)
 
 
 def _conditional(kind: str, blob: bytes) -> Compiled:

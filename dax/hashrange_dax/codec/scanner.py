@@ -24,24 +24,72 @@ _TEXT_STREAM: Final = -5
 
 _MAX_TAGS: Final = 4
 
+VALUES_MAX: Final = 1_000_000
+"""Values within one: each takes far more memory once it is read than it has bytes. Items lie in byte strings."""
+
 
 def _short_size(first: int) -> int:
     """The size of what a first byte tells all about, or nearly; 0 for anything else."""
     major, number = first >> 5, first & 0x1F
     if number < 24:
-        return {0: 1, 1: 1, 2: 1 + number, 3: 1 + number}.get(major, 0)
+        return {0: 1, 1: 1, 2: 1 + number, 3: 1 + number}.get(major, int(major in (4, 5) and not number))
     return 5 if major < 2 and number == 26 else 0
 
 
+def _head_size(first: int) -> int:
+    """The size of a head, with the content of a short string; 0 of a long string's head, and of none at all."""
+    major, number = first >> 5, first & 0x1F
+    if major in (2, 3):
+        return 1 + number if number < 24 else int(number == 31)
+    return {24: 2, 25: 3, 26: 5, 27: 9, 28: 0, 29: 0, 30: 0}.get(number, 1)
+
+
 _SHORT_SIZES: Final = bytes(map(_short_size, range(256)))
+_HEAD_SIZES: Final = bytes(map(_head_size, range(256)))
+
+
+def heads_in(data: bytes, limit: int) -> int:
+    """How many heads follow one another in the data, which values can be read from it at most; stops beyond `limit`.
+
+    Data need not be CBOR: nothing is counted from where it no longer can be.
+    """
+    count = position = 0
+    size = len(data)
+    sizes = _HEAD_SIZES
+    while position < size and count <= limit:
+        first = data[position]
+        step = sizes[first]
+        if not step:
+            width = 1 << ((first & 0x1F) - 24)
+            if first & 0x1F > 27 or position + width >= size:
+                break
+            step = 1 + width + int.from_bytes(data[position + 1 : position + 1 + width], "big")
+        position += step
+        count += 1
+    return count
 
 
 class Scanner:
-    """Finds the ends of top-level CBOR values. `max_size` bounds what may lie in the buffer, in bytes."""
+    """Finds the ends of top-level CBOR values. `max_size` bounds what may lie in the buffer, in bytes.
 
-    __slots__ = ("_needed", "_open", "_position", "_tags", "ends", "max_depth", "max_size")
+    `max_values` bounds how many values there may be within one at the top.
+    """
 
-    def __init__(self, max_size: int, max_depth: int = MAX_DEPTH) -> None:
+    __slots__ = (
+        "_needed",
+        "_open",
+        "_position",
+        "_tags",
+        "_values",
+        "ends",
+        "max_depth",
+        "max_size",
+        "max_values",
+    )
+
+    def __init__(self, max_size: int, max_depth: int = MAX_DEPTH, max_values: int = VALUES_MAX) -> None:
+        self.max_values = max_values
+        self._values = 0
         self.max_size = max_size
         self.max_depth = max_depth
         self.ends: list[int] = []
@@ -67,23 +115,34 @@ class Scanner:
         ends = self.ends
         opened = self._open
         while self._needed <= length:
-            # The commonest at the top: small integers and short strings, which cannot lead beyond any limit.
-            if not opened and length <= self.max_size:
+            # The commonest: small integers and short strings, which cannot lead beyond the limit of bytes.
+            if length <= self.max_size and (not opened or opened[-1] > 1):
                 position = self._position
                 first = buffer[position]
                 behind = position + _SHORT_SIZES[first]
                 if position < behind <= length:
                     self._tags = 0
-                    ends.append(behind)
                     self._position = behind
                     self._needed = behind + 1
+                    if not opened:
+                        ends.append(behind)
+                        continue
+                    opened[-1] -= 1
+                    self._values += 1
+                    if self._values > self.max_values:
+                        break
                     continue
             if not self._step(buffer, length):
                 break
+        if self._values > self.max_values:
+            raise CodecError(f"a value may have {self.max_values} values within")
         return ends
 
     def _step(self, buffer: bytes | bytearray, length: int) -> bool:
-        """Go past one head, and the string that it begins; False if that is not there yet."""
+        """Go past one head, and the string that it begins; False if that is not there yet, or there are too many."""
+        self._values += 1
+        if self._values > self.max_values:
+            return False
         position = self._position
         first = buffer[position]
         number = first & 0x1F
@@ -155,6 +214,7 @@ class Scanner:
                     opened[-1] = _MAP_STREAM_KEY
                 return
             opened.pop()
+        self._values = 0
         self.ends.append(position)
 
     def _stream(self, first: int, behind: int) -> bool:

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from hashrange.errors import ApiError
 from hashrange_dax.codec.cbor import CodecError, Scanner, decode
+from hashrange_dax.codec.scanner import heads_in
 from hashrange_dax.protocol import methods as m
 from hashrange_dax.protocol.authorize import VALID_S, required
 from hashrange_dax.protocol.handshake import MAGIC_BYTES, VALUES, Client, client_of
@@ -29,6 +30,10 @@ _COMPACT_BYTES = 64 * 1024
 """Taken messages are removed from the front of the buffer when there are so many bytes of them."""
 
 _UNAUTHORIZED = -inf
+
+VALUES_MAX = 2_000_000
+"""Attribute values in one request: more than the body of one over HTTP has room for. Each takes 200 bytes and more of
+memory, and may have been sent as one byte."""
 
 
 class WireConnection(asyncio.Protocol):
@@ -232,6 +237,8 @@ class WireConnection(asyncio.Protocol):
         for _ in range(count):
             value, position = decode(data, position)
             values.append(value)
+        if end - self._start > VALUES_MAX:
+            _check_volume(values, VALUES_MAX)
         return values, end
 
     # Requests.
@@ -343,3 +350,17 @@ class WireConnection(asyncio.Protocol):
         """Close at once, without sending what is left."""
         self.open = self._ready = False
         self._transport.abort()
+
+
+def _check_volume(values: list[Any], left: int) -> int:
+    """How many values more there may be in the byte strings of a request, in lists and maps too. `CodecError`."""
+    for value in values:
+        if value.__class__ is bytes:
+            left -= heads_in(value, left)
+            if left < 0:
+                raise CodecError(f"a request may have {VALUES_MAX} attribute values")
+        elif value.__class__ is list:
+            left = _check_volume(value, left)
+        elif value.__class__ is dict:
+            left = _check_volume(list(value.values()), left)
+    return left

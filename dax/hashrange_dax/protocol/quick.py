@@ -46,7 +46,8 @@ class QuickGet:
         self._hit = tier.hit
         self._table_of = table_of
         self._wire_of = forms.wire_of
-        self._names: dict[bytes, str] = {}
+        self.names: dict[bytes, str] = {}
+        """Names of tables that there are, by their bytes."""
 
     def reply(self, data: bytes) -> bytes | None:
         """The reply to a request that is all of `data`."""
@@ -70,7 +71,10 @@ class QuickGet:
         if size < 0 or data[end:] not in _PLAIN:
             return None
         try:
-            table = self._table_of(self._names.get(table_name) or self._name(table_name))
+            name = self.names.get(table_name)
+            table = self._table_of(name if name is not None else table_name.decode())
+            if name is None:
+                self._know(table_name)
             entry = self._hit(table, wire_keys(table.codec).key_of(data[start:end]))
             if entry is None:
                 return None
@@ -81,12 +85,11 @@ class QuickGet:
         except (ApiError, CodecError, UnknownNames, UnicodeDecodeError, LookupError):
             return None
 
-    def _name(self, raw: bytes) -> str:
-        name = raw.decode()
-        if len(self._names) >= _NAMES_MAX:
-            self._names.clear()
-        self._names[raw] = name
-        return name
+    def _know(self, raw: bytes) -> None:
+        """Keep the name of a table that there is: others may be long, and many."""
+        if len(self.names) >= _NAMES_MAX:
+            self.names.clear()
+        self.names[raw] = raw.decode()
 
 
 def _length(data: bytes, position: int) -> tuple[int, int]:
