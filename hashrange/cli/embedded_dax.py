@@ -107,6 +107,9 @@ class Children:
         """Nobody stops nodes by hand here."""
         return ()
 
+    def keep(self, wanted: Collection[Key]) -> None:
+        """Nothing is known of nodes without a process."""
+
     async def begin(self, node: Wanted) -> None:
         """Start a node."""
         process = secrets.token_hex(8)

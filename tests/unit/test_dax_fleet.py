@@ -142,6 +142,9 @@ class World:
     def held(self) -> Collection[Key]:
         return self.stopped
 
+    def keep(self, wanted: Collection[Key]) -> None:
+        self.stopped &= set(wanted)
+
     async def begin(self, node: Wanted) -> None:
         self.starts += 1
         if self.broken:
@@ -233,6 +236,23 @@ def test_a_node_stopped_by_hand_stays_down() -> None:
         await asyncio.sleep(0.02)
         assert list(world.processes) == [("dax", "dax-2")]
         world.stopped.clear()
+        await until(lambda: len(world.processes) == 2)
+
+    with_fleet(work)
+
+
+def test_a_node_of_the_same_name_as_one_that_was_wanted_begins_anew(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fleets, "PAUSE_MIN_S", TIMEOUT_S)
+
+    async def work(world: World, fleet: Fleet) -> None:
+        world.stopped.add(("dax", "dax-1"))
+        world.set(2, cluster("dax", 1, 2))
+        await until(lambda: len(world.processes) == 1)
+        world.processes.clear()
+        fleet.died(("dax", "dax-2"), "killed")
+        world.set(3)
+        await until(lambda: not world.stopped)
+        world.set(4, cluster("dax", 1, 2))
         await until(lambda: len(world.processes) == 2)
 
     with_fleet(work)

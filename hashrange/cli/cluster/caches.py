@@ -146,6 +146,24 @@ class Caches:
             if process.state in (STOPPED, STARTING) and process.name in self._wanted
         }
 
+    def keep(self, wanted: Collection[Key]) -> None:
+        """Let go of processes that are stopped or have ended, and are wanted no more."""
+        gone = [
+            process
+            for process in self._layout.of(DAX)
+            if process.state != STARTING
+            and not self._supervisor.runs(process)
+            and self._wanted.get(process.name, _NOBODY).key not in wanted
+        ]
+        for process in gone:
+            self._forget(process)
+
+    def _forget(self, process: Process) -> None:
+        self._layout.processes.remove(process)
+        self._wanted.pop(process.name, None)
+        self._layout.save()
+        self._say(f"{process.name} ({process.az}) has left")
+
     async def begin(self, node: Wanted) -> None:
         """Start a node."""
         process = next((each for each in self._layout.of(DAX) if each.id == node.slot), None)
@@ -173,17 +191,17 @@ class Caches:
         try:
             await self._supervisor.wait_ready([process], self._say)
         except LayoutError as error:
-            self._say(str(error))
+            # One that somebody stops or restarts meanwhile was not to start.
+            if process.state != STOPPED:
+                self._say(str(error))
 
     async def end(self, key: Key) -> None:
         """Stop a node, which is none of the cluster's processes any more."""
         for process in self._layout.of(DAX):
             if self._wanted.get(process.name, _NOBODY).key == key:
                 await self._supervisor.end(process)
-                self._layout.processes.remove(process)
-                self._wanted.pop(process.name, None)
-                self._layout.save()
-                self._say(f"{process.name} ({process.az}) has left")
+                if process in self._layout.processes:
+                    self._forget(process)
 
     def _ended(self, process: Process) -> None:
         if process.role == DAX and process.name in self._wanted:

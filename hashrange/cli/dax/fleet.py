@@ -103,6 +103,10 @@ class Host(Protocol):
         """Nodes that somebody has stopped by hand: they are let alone."""
         ...
 
+    def keep(self, wanted: Collection[Key]) -> None:
+        """These nodes are wanted: what is known of any other that does not run is forgotten."""
+        ...
+
     async def begin(self, node: Wanted) -> None:
         """Start a node, under a name that no start has had; OSError when that is impossible."""
         ...
@@ -230,6 +234,7 @@ class Fleet:
         if view is None or view.at < self._newest:
             return
         self._newest = view.at
+        self._forget(wanted_of(view.clusters))
         now = self._loop.time()
         pausing = {key for key, until in self._until.items() if now < until}
         idle = {*self._host.held(), *pausing, *self._working}
@@ -245,6 +250,13 @@ class Fleet:
             await self._documents.forget(name)
         for name in found.settle:
             await self._documents.settle(name)
+
+    def _forget(self, wanted: Collection[Key]) -> None:
+        """One of the same name that is wanted later begins anew: neither held nor pausing."""
+        self._host.keep(wanted)
+        for known in (self._until, self._deaths, self._begun):
+            for key in [each for each in known if each not in wanted]:
+                known.pop(key)
 
     async def _begin(self, node: Wanted) -> None:
         try:
