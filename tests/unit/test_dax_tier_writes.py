@@ -163,7 +163,9 @@ def test_items_that_a_batch_did_not_process_are_read_again_as_nobody_knows_if_th
     assert node.tables.reads("GetItem") == 1
 
 
-@pytest.mark.parametrize("error", [ApiError("ValidationException", "wrong"), ApiError(PROVISIONED_TYPE, "no")])
+@pytest.mark.parametrize(
+    "error", [ApiError("ValidationException", "wrong"), ApiError(PROVISIONED_TYPE, "no")]
+)
 def test_a_batch_that_failed_may_have_written_some_items_so_that_all_are_read_again(error: ApiError) -> None:
     node = Node(peers=True)
     node.put("a", "1")
