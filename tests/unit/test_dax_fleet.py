@@ -270,6 +270,20 @@ def test_what_cannot_be_started_or_noted_is_tried_again() -> None:
     with_fleet(work)
 
 
+def test_a_fleet_that_is_woken_while_it_is_stopped_stops() -> None:
+    async def main() -> None:
+        for turns in range(20):
+            fleet = Fleet(World(), World(), lambda sentence: None)
+            fleet.start()
+            for _ in range(turns):
+                await asyncio.sleep(0)
+            fleet.wake()
+            async with asyncio.timeout(TIMEOUT_S):
+                await fleet.stop()
+
+    asyncio.run(main())
+
+
 def test_pauses_grow_while_a_node_lives_short(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(fleets, "PAUSE_MIN_S", 1.0)
     said: list[str] = []

@@ -12,6 +12,7 @@ that doubles each time it does not live long; always at the ports that its slot 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Callable, Collection, Coroutine, Mapping, Sequence
 from typing import Any, NamedTuple, Protocol
 
@@ -222,12 +223,11 @@ class Fleet:
                 log.debug("the control plane has not taken a note about cache nodes", reason=str(error))
             except Exception:
                 log.exception("looking after cache nodes failed")
-            try:
-                await asyncio.wait_for(self._woken.wait(), LOOK_S)
-            except TimeoutError:
-                continue
-            finally:
-                self._woken.clear()
+            # Not wait_for, which loses a cancellation that comes when it is woken (Python before 3.12).
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(LOOK_S):
+                    await self._woken.wait()
+            self._woken.clear()
 
     async def _look(self) -> None:
         view = await self._documents.look()
