@@ -15,6 +15,7 @@ from __future__ import annotations
 import argparse
 import sys
 import tempfile
+import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
@@ -146,9 +147,7 @@ class Scene:
 
 def pause() -> int:
     """Let a moment pass: a part of SHORT_MS. Always 0."""
-    from time import sleep
-
-    sleep(2 * SHORT_MS / 1000 / LONGER)
+    time.sleep(2 * SHORT_MS / 1000 / LONGER)
     return 0
 
 

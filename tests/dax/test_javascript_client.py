@@ -33,11 +33,11 @@ const dax = new DaxDocument({
   endpoints: [endpoint], region: "us-east-1",
   credentials: { accessKeyId: "test", secretAccessKey: "test" },
 });
-const name = async (call) => { try { await call; return "accepted"; } catch (error) { return error.name; } };
+const name = async (call) => { try { await call; return "accepted"; } catch (error) { return error.code; } };
 const found = {};
 const item = {
   p: "x", r: 1, list: [1, "two", null, true, [2.5]], map: { deep: { n: 1.5 } }, set: new Set(["a", "b"]),
-  numbers: new Set([1, 2.5]), bytes: new Uint8Array([0, 255]), text: "水", large: 123456789012,
+  numbers: new Set([1, 2.5]), bytes: Buffer.from([0, 255]), text: "水", large: 123456789012,
 };
 await dax.put({ TableName, Item: item });
 for (const turn of ["first", "second"]) {
