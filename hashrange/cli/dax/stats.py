@@ -19,13 +19,16 @@ from hashrange.cli.dax.pages import CA_PATH, CLUSTERS_PATH, STATS_PATH
 from hashrange.runtime.cluster_config import format_address
 
 TIMEOUT_S = 5.0
+WIDTH_MAX = 250
+"""Characters of the widest table."""
 
 
 def certificate(endpoint_url: str, data_dir: str | None) -> int:
     """Print the certificate of the installation's authority; exit code 1 when nobody has it."""
     try:
-        print(_get(_endpoint(endpoint_url, data_dir) + CA_PATH).decode(), end="")
-    except (LayoutError, OSError) as error:
+        endpoint_url = _endpoint(endpoint_url, data_dir)
+        print(_get(endpoint_url + CA_PATH).decode(), end="")
+    except (LayoutError, OSError, ValueError) as error:
         return _fail(endpoint_url, error)
     return 0
 
@@ -34,7 +37,8 @@ def show(endpoint_url: str, data_dir: str | None, as_json: bool, interval_s: flo
     """Print what the nodes have counted, once or again and again; exit code 1 when nobody answers."""
     while True:
         try:
-            found = gather(_endpoint(endpoint_url, data_dir))
+            endpoint_url = _endpoint(endpoint_url, data_dir)
+            found = gather(endpoint_url)
         except (LayoutError, OSError, ValueError) as error:
             return _fail(endpoint_url, error)
         if as_json:
@@ -108,42 +112,41 @@ def _print(found: dict[str, Any]) -> None:
     console = Console()
     for cluster in found["clusters"]:
         where = f": {cluster['wire']}, cached API {cluster['http']}" if "wire" in cluster else ""
-        console.print(f"cluster {cluster['name']}{where}", markup=False, highlight=False)
-    table = Table(box=SIMPLE_HEAD, pad_edge=False)
-    for name in ("node", "zone", "role", "state"):
-        table.add_column(name)
-    for name in (
-        "requests",
-        "item hits",
-        "query hits",
-        "scan hits",
-        "errors",
-        "memory",
-        "evicted",
-        "clients",
-    ):
-        table.add_column(name, justify="right")
+        console.print(f"cluster {cluster['name']}{where}", markup=False, highlight=False, soft_wrap=True)
+    table = Table(box=SIMPLE_HEAD, pad_edge=False, padding=0)
+    for name in ("\nnode", "\nzone", "\nstate"):
+        table.add_column(name, no_wrap=True)
+    for name in (*FIGURES, "evicted\nMiB", "open\nclients"):
+        table.add_column(name, justify="right", no_wrap=True)
     for node in found["nodes"]:
-        metrics = node["metrics"]
         role = "primary" if node["primary"] else "replica"
-        figures = ["-"] * 8
-        if metrics:
-            figures = [
-                f"{metrics['TotalRequestCount']:,.0f}",
-                _hits(metrics, "ItemCache"),
-                _hits(metrics, "QueryCache"),
-                _hits(metrics, "ScanCache"),
-                f"{metrics['FailedRequestCount']:,.0f}",
-                f"{metrics['CacheMemoryUtilization']:.1f}%",
-                f"{metrics['EvictedSize'] / (1 << 20):,.1f} MiB",
-                f"{metrics['ClientConnections']:,.0f}",
-            ]
-        table.add_row(node["id"], node["az"], role, node["state"], *figures)
+        state = role if node["state"] == "ready" else node["state"]
+        table.add_row(node["id"], node["az"], state, *_figures(node["metrics"]))
+    # Figures that are cut short would be wrong ones: a line that is too long for a terminal goes on in the next.
+    console.width = max(console.width, WIDTH_MAX)
     console.print(table)
 
 
+FIGURES = ("\nrequests", "item\nhits", "query\nhits", "scan\nhits", "\nerrors", "\nmemory")
+
+
+def _figures(metrics: dict[str, float]) -> list[str]:
+    if not metrics:
+        return ["-"] * (len(FIGURES) + 2)
+    return [
+        f"{metrics['TotalRequestCount']:,.0f}",
+        _hits(metrics, "ItemCache"),
+        _hits(metrics, "QueryCache"),
+        _hits(metrics, "ScanCache"),
+        f"{metrics['FailedRequestCount']:,.0f}",
+        f"{metrics['CacheMemoryUtilization']:.1f}%",
+        f"{metrics['EvictedSize'] / (1 << 20):,.1f}",
+        f"{metrics['ClientConnections']:,.0f}",
+    ]
+
+
 def _hits(metrics: dict[str, float], cache: str) -> str:
-    """Hits, and their share of all that could have been hits."""
+    """The share of reads that the cache had, of all that it could have had."""
     hits = metrics[f"{cache}Hits"]
     asked = hits + metrics[f"{cache}Misses"]
-    return f"{hits:,.0f} ({hits / asked:.0%})" if asked else "0"
+    return f"{hits / asked:.0%}" if asked else "-"
