@@ -17,7 +17,7 @@ from hashrange_dax.cache.store import CacheStore
 from hashrange_dax.coherence.peers import PeerCoherence
 from hashrange_dax.door import WireDoor
 from hashrange_dax.forms import Forms
-from hashrange_dax.registry import AttributeRegistry
+from hashrange_dax.registry import AttributeRegistry, first_number
 from hashrange_dax.tier import Tier
 from hashrange_router.api.dispatch import Dispatcher, OperationEntry
 from hashrange_router.api.operations import entries
@@ -122,6 +122,7 @@ class DaxServer(RouterServer):
                 await asyncio.sleep(AGAIN_S)
             except (StartupError, OSError, ssl.SSLError) as error:
                 fatal(f"cache node {self._dax.node_id} cannot take part: {_words(error)}", 1)
+                return
         super()._begin()
 
     async def _join(self) -> None:
@@ -131,7 +132,11 @@ class DaxServer(RouterServer):
         cluster = await self._registration.join(TLS_ON if config.tls else TLS_OFF)
         self._follow_ttls()
         self.lists = AttributeRegistry(
-            context.controls, transport.send, self._loop.call_later, config.attribute_lists_max
+            context.controls,
+            transport.send,
+            self._loop.call_later,
+            config.attribute_lists_max,
+            first=first_number(self.view.cluster),
         )
         self.coherence = coherence = PeerCoherence(
             cluster=config.cluster,

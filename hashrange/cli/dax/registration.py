@@ -16,7 +16,7 @@ from collections.abc import Callable
 from typing import Any, cast
 
 from hashrange_router.api.context import RouterContext
-from hashrange_router.dax.lifecycle import ensure_cluster
+from hashrange_router.dax.lifecycle import ensure_cluster, forget_if_gone
 from hashrange_router.dax.setting import cluster_document
 
 from hashrange.cli.dax.sending import carry_out, change
@@ -78,7 +78,10 @@ class Registration:
         await self._write(cast("dict[str, Any]", self.document))
 
     async def leave(self) -> None:
-        """Remove the document if it is still this process's; at most for some seconds."""
+        """Remove the document if it is still this process's; at most for some seconds.
+
+        A cluster without a supervisor goes with its last node.
+        """
         if not self._here:
             return
         self._here = False
@@ -86,11 +89,18 @@ class Registration:
             self._writing.cancel()
             await asyncio.gather(self._writing, return_exceptions=True)
         try:
-            await asyncio.wait_for(self._write(None), LEAVE_S)
+            async with asyncio.timeout(LEAVE_S):
+                await self._write(None)
+                await self._forget_cluster()
         except (ApiError, TimeoutError) as error:
             self._log.warning(
                 "the node could not be taken from the list of nodes", reason=str(error) or "no answer"
             )
+
+    async def _forget_cluster(self) -> None:
+        found = cluster_document(self._controls, self._cluster)
+        if found is not None and not found["Managed"]:
+            await carry_out(self._transport, forget_if_gone(self._context, self._cluster))
 
     async def _write(self, document: dict[str, Any] | None) -> None:
         def plan(known: dict[str, Any] | None) -> dict[str, Any] | None:
