@@ -10,12 +10,17 @@ control plane has stored it on a majority before anybody is told of it, and ever
 the documents before it takes connections knows all lists there are.
 
 Two nodes that make the same list at a time may both succeed, under two numbers. Both stay valid for ever; all nodes
-give out the lower one from then on. Numbers start at 2: 1 is the empty list, by itself.
+give out the lower one from then on. 1 is the empty list, by itself.
+
+Numbers of one installation follow on one another, from a number on that another installation hardly has
+(`first_number`): a client that lives on while a server which keeps nothing on disk is started anew has numbers of the
+one before. They must mean nothing then, rather than other names.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from hashlib import blake2b
 from typing import Any, Final
 
 from hashrange.errors import ApiError, internal, limit_exceeded, validation
@@ -42,9 +47,18 @@ FETCH_WAIT_S: Final = 2.0
 FETCH_AHEAD: Final = 1_000
 """Numbers further beyond the newest known one are not waited for: none was given out."""
 
+NUMBERS: Final = 1 << 30
+"""First numbers that there are: all that follow on them are within 32 bits, which every client can hold."""
+
 Names = tuple[str, ...]
 DefineDone = Callable[["int | ApiError"], None]
 FetchDone = Callable[["Names | ApiError"], None]
+
+
+def first_number(installation: str) -> int:
+    """The number of an installation's first list. `installation` is any text that no other installation has."""
+    digest = blake2b(installation.encode(), digest_size=8).digest()
+    return FIRST_ID + int.from_bytes(digest, "big") % NUMBERS
 
 
 class AttributeRegistry:
@@ -57,8 +71,12 @@ class AttributeRegistry:
         call_later: Callable[[float, Callable[[], None]], Any],
         lists_max: int = LISTS_MAX,
         names_bytes_max: int = NAMES_BYTES_MAX,
+        first: int = FIRST_ID,
     ) -> None:
-        """`send` carries a change to the control plane; documents that there are already are read at once."""
+        """`send` carries a change to the control plane; documents that there are already are read at once.
+
+        `first` is the number of the first list, if there is none yet.
+        """
         self._controls = controls
         self._send = send
         self._call_later = call_later
@@ -78,6 +96,8 @@ class AttributeRegistry:
         """Lists that were not made because there were too many."""
         for name in list(controls.of(ATTRIBUTES)):
             self._changed(name)
+        if not self.lists:
+            self._tried = self._highest = first - 1
         controls.watch(ATTRIBUTES, self._changed)
 
     @property

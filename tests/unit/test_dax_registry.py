@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from hashrange_dax.registry import LIST_BYTES_MAX, AttributeRegistry
+from hashrange_dax.registry import FIRST_ID, LIST_BYTES_MAX, AttributeRegistry, first_number
 
 from hashrange.errors import ApiError, unavailable
 from hashrange.model.dax import ATTRIBUTES
@@ -108,6 +108,24 @@ def test_a_node_that_starts_knows_all_lists_and_uses_no_number_again() -> None:
     assert again.lists.names_of(3) == ("b",)
     assert again.made("b") == 3
     assert again.made("c") == 4
+
+
+def test_numbers_of_one_installation_mean_nothing_to_another() -> None:
+    """A client may live on while a server that keeps nothing on disk is started anew."""
+    first, second = (first_number(name) for name in ("installation-1", "installation-2"))
+    assert abs(first - second) > 10_000
+    assert all(FIRST_ID <= each < 1 << 31 for each in (first, second))
+    before, after = Desk(Plane(), first=first), Desk(Plane(), first=second)
+    number = before.made("alpha")
+    assert isinstance(number, int)
+    assert after.made("beta") == second
+    assert after.lists.names_of(number) is None
+
+
+def test_an_installation_goes_on_with_the_numbers_it_has() -> None:
+    plane = Plane()
+    assert Desk(plane, first=700).made("alpha") == 700
+    assert Desk(plane, first=90).made("beta") == 701
 
 
 def test_lists_made_elsewhere_come_into_view() -> None:
