@@ -15,6 +15,9 @@ from hashrange.errors import invalid_parameter
 from hashrange.expr.tree import PROJECTION, Path, Tree, as_tuples
 from hashrange.model.value import AttributeValue, Item
 
+_LONGEST_KEPT = 4096
+"""Characters of the names in a projection that is worth keeping."""
+
 # Steps of paths as a tree: the branches of a map or list by name or position, None where a path ends.
 _Branches: TypeAlias = list[tuple[Any, Any]]
 
@@ -58,9 +61,14 @@ class Projection:
         return _projection(as_tuples(portable[1]))
 
 
-@lru_cache(maxsize=1024)
 def _projection(paths: tuple[Path, ...]) -> Projection:
-    return Projection(paths)
+    # Names may be long, and what is kept is counted in projections.
+    if sum([len(step) for path in paths for step in path if isinstance(step, str)]) > _LONGEST_KEPT:
+        return Projection(paths)
+    return _kept(paths)
+
+
+_kept = lru_cache(maxsize=1024)(Projection)
 
 
 def touched_attributes(item: Item, paths: Sequence[Path]) -> Item:

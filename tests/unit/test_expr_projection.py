@@ -80,3 +80,11 @@ def test_touched_attributes_looks_paths_up_as_written() -> None:
     }
     assert touched_attributes(ITEM, (("l", 100),)) == {}
     assert touched_attributes(ITEM, ()) == {}
+
+
+def test_long_projections_are_not_kept() -> None:
+    """They are bounded by their number, and names by 64 KB."""
+    short, long = [("a", "b")], [("a", "b" * 5000)]
+    assert Projection.of(short) is Projection.of(short)
+    assert Projection.of(long) is not Projection.of(long)
+    assert Projection.of(long).paths == tuple(long)
