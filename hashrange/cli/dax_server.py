@@ -166,6 +166,7 @@ class DaxServer(RouterServer):
             self.tier.metrics,
             wire_limits(config),
             forms,
+            config.strict_region,
         )
         context_ssl = await self._ssl(cluster)
         # Whoever is not heard yet could not tell what is cached here and true no more: clients wait, and none that

@@ -45,6 +45,12 @@ def test_the_clients_signature_is_accepted(verifier: Verifier) -> None:
     verifier.verify(KEY, *signed())
 
 
+def test_another_region_is_not_where_regions_are_strict() -> None:
+    verifier = Verifier({KEY: SECRET}, "us-east-1", lambda: NOW_S, strict_region=True)
+    verifier.verify(KEY, *signed(region="us-east-1"))
+    assert refused(lambda: verifier.verify(KEY, *signed(region="eu-west-1"))) == "InvalidSignatureException"
+
+
 def test_another_secret_is_not(verifier: Verifier) -> None:
     assert refused(lambda: verifier.verify(KEY, *signed("another"))) == "InvalidSignatureException"
 

@@ -47,6 +47,7 @@ class WireDoor:
         metrics: Metrics | None = None,
         limits: WireLimits | None = None,
         forms: Forms | None = None,
+        strict_region: bool = False,
     ) -> None:
         self.tier = tier
         self.backend = backend
@@ -56,7 +57,7 @@ class WireDoor:
         self.limits = limits if limits is not None else WireLimits()
         self.log = get_logger("dax")
         self.clock = clock
-        self.verifier = Verifier(secrets, region, lambda: clock.wall_ms() / 1000)
+        self.verifier = Verifier(secrets, region, lambda: clock.wall_ms() / 1000, strict_region)
         self.forms = forms if forms is not None else Forms(attribute_lists, tier.store)
         self.readers = [
             Reader(backend.table, attribute_lists.names_of, selects_all) for selects_all in (False, True)

@@ -54,12 +54,19 @@ def invalid(detail: str) -> ApiError:
 class Verifier:
     """Verifies signatures against secrets, a mapping from access key that may change; none: everybody is let in.
 
-    `now_s` is the wall clock in seconds.
+    `now_s` is the wall clock in seconds. Signatures for another region than `region` are refused if `strict_region`.
     """
 
-    def __init__(self, secrets: Mapping[str, str], region: str, now_s: Callable[[], float]) -> None:
+    def __init__(
+        self,
+        secrets: Mapping[str, str],
+        region: str,
+        now_s: Callable[[], float],
+        strict_region: bool = False,
+    ) -> None:
         self._secrets = secrets
         self._region = region
+        self._strict_region = strict_region
         self._now_s = now_s
 
     @property
@@ -83,6 +90,8 @@ class Verifier:
         if secret is None:
             raise unknown_key()
         date, day, region = self._scope(to_sign)
+        if self._strict_region and region != self._region:
+            raise invalid(f"Credential should be scoped to a valid region, not '{region}'.")
         key = f"AWS4{secret}".encode()
         for part in (day, region, "dax", "aws4_request"):
             key = hmac.digest(key, part.encode(), "sha256")
