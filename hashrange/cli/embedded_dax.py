@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import random
 import secrets
 import shutil
@@ -47,6 +48,8 @@ LOWEST_BASE = 20_000
 HIGHEST_BASE = 32_000
 """Below the ports that the kernel gives to outgoing connections."""
 
+LOG_TAIL_BYTES = 4 << 10
+
 SHARED = frozenset(EndpointConfig.model_fields) | frozenset(LogConfig.model_fields)
 OWN = frozenset(("host", "port", "credentials", "credentials_file", "log_format"))
 
@@ -63,6 +66,14 @@ def dax_host(config: ServeConfig) -> str:
 def base_port(config: ServeConfig) -> int:
     """The first of the ports of cache clusters: as configured, or one with free ports behind it; StartupError."""
     if config.dax_port:
+        # Another server's cache at this address would take clients to the wrong tables.
+        first = ports_of(config.dax_port, 0)
+        for port in (first.wire, first.http):
+            if port == config.port or not _is_free(config.host, port):
+                raise StartupError(
+                    f"port {port} is in use, which DAX clients are to be served at; stop the program that listens "
+                    "there (ss -ltnp shows it), or choose others with --dax-port (0 picks)"
+                )
         return config.dax_port
     for _ in range(BASES_TRIED):
         base = random.randrange(LOWEST_BASE, HIGHEST_BASE, dax.PORTS)
@@ -150,7 +161,17 @@ class Children:
         if key in self._ending:
             self.fleet.wake()
         else:
-            self.fleet.died(key, describe_exit(code))
+            self.fleet.died(key, f"{describe_exit(code)}{self._last_words(key) if code > 0 else ''}")
+
+    def _last_words(self, key: Key) -> str:
+        """The last line that a node wrote."""
+        try:
+            with (self.directory / key[1] / "log.txt").open("rb") as log_file:
+                log_file.seek(max(0, log_file.seek(0, os.SEEK_END) - LOG_TAIL_BYTES))
+                lines = log_file.read().decode("utf-8", "replace").strip().splitlines()
+        except OSError:
+            return ""
+        return f": {lines[-1]}" if lines else ""
 
     async def end(self, key: Key) -> None:
         """Stop a node gracefully, in the end by force."""
