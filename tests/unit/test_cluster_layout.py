@@ -9,7 +9,7 @@ import pytest
 
 from hashrange.cli.cluster import faults, layout, targets
 from hashrange.cli.cluster.layout import Layout, LayoutError
-from hashrange.runtime.cluster_config import NodeConfig, RouterConfig, TriggersConfig
+from hashrange.runtime.cluster_config import DaxConfig, NodeConfig, RouterConfig, TriggersConfig
 
 
 def cluster(directory: Path, **changes: int) -> Layout:
@@ -171,3 +171,26 @@ def test_both_sides_of_a_cut_block_one_another(tmp_path: Path) -> None:
     assert pair == {"node-1": {2}, "node-2": {1}}
     with pytest.raises(LayoutError, match="nothing on the other side"):
         faults.others_of(planned, zone, zone)
+
+
+def test_cache_nodes_have_the_ports_of_their_slots_and_what_routers_enforce(tmp_path: Path) -> None:
+    planned = cluster(tmp_path)
+    planned.router_settings, planned.dax_settings = {"throttling": "on"}, {"memory_mb": "64"}
+    node = layout.Process(
+        layout.DAX, 2, "az2", dax={"id": 1, "cluster": "two", "node": "two-1", "process": "ab"}
+    )
+    planned.processes.append(node)
+    config = DaxConfig.model_validate(planned.config_of(node))
+    assert (config.dax_port, config.port, config.peer_port, config.admin_port) == (8602, 8702, 8802, 8902)
+    assert (config.id, config.node_id, config.az, config.memory_mb) == (1, "two-1", "az2", 64)
+    assert (config.throttling, config.process) == ("on", "ab")
+    assert planned.address(node) == "127.0.0.1:8602"
+    assert planned.admin_port(node) == config.admin_port < 8000 + layout.PORTS
+    router = RouterConfig.model_validate(planned.config_of(planned.find("router", 1)))
+    assert (router.dax_base_port, router.dax_zones) == (8600, ("az1", "az2", "az3"))
+    planned.save()
+    assert layout.load(tmp_path).find("dax", 2).dax == node.dax
+    assert targets.resolve(planned, ["dax-2"]) == [node]
+    (tmp_path / "cluster.json").unlink()
+    (tmp_path / "dax-2").mkdir()
+    layout.make_directory(tmp_path)
