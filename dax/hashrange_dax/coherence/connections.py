@@ -44,7 +44,7 @@ class Receiver(Protocol):
         """It is there, sees these nodes alive, and is to be answered with `PONG`."""
         ...
 
-    def told(self, connection: Accepted, first: int, changes: bytes, more: bool) -> None:
+    def told(self, connection: Accepted, first: int, changes: bytes) -> None:
         """Changes, the first of which has this number. FrameError for garbage."""
         ...
 
@@ -75,11 +75,7 @@ class Accepted(Connection):
         self.admitted = False
         self.age_ticks = 0
         """Ticks of the owner's timer since it was made."""
-        self.more = False
-        """Whether more changes waited when it last told some."""
         self.said_goodbye = False
-        self.orderly = False
-        """Whether the other has closed the connection, after which everything that it had sent was read."""
 
     @property
     def node_id(self) -> str:
@@ -89,8 +85,8 @@ class Accepted(Connection):
     def on_frame(self, kind: int, frame_id: int, body: bytes) -> None:
         if not self.admitted:
             self._shake(kind, body)
-        elif kind in (wire.TELL, wire.TELL_MORE):
-            self._owner.told(self, frame_id, body, kind == wire.TELL_MORE)
+        elif kind == wire.TELL:
+            self._owner.told(self, frame_id, body)
         elif kind == wire.FORWARD:
             self._owner.forwarded_write(self, frame_id, body)
         elif kind == wire.PING:
@@ -136,10 +132,6 @@ class Accepted(Connection):
     def _refuse(self, reason: str) -> None:
         self.send(wire.REFUSED, 0, wire.pack(reason))
         self.close(f"refused: {reason}", flush=True)
-
-    def connection_lost(self, error: Exception | None) -> None:
-        self.orderly = error is None and not self.closed
-        super().connection_lost(error)
 
     def on_close(self, reason: str) -> None:
         self._owner.ended(self, reason)

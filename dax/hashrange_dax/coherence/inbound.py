@@ -3,9 +3,9 @@
 Changes of a node are numbered through as long as its process lives. When they do not follow on one another, some were
 lost, and what is cached may have been overwritten since: it is given up.
 
-When a node dies, nobody can say any more what it would have told. If the system closed its connection in order, then
-everything that it had handed over has arrived, and it hands writes over in the tick in which it answers them. Otherwise
-what it had written may not have arrived, and what is cached is given up too, unless it never was one that writes.
+When a node dies, nobody can say any more what it would have told: writes that it had sent to the tables may be made
+after its end, and what it had answered a moment before may not have left its process. So what is cached is given up
+too, unless it said goodbye or never was one that writes. How its connections end says nothing of that.
 """
 
 from __future__ import annotations

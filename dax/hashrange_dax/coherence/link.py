@@ -210,8 +210,7 @@ class Link:
             entries, last = found
             if last == self._cursor:
                 break
-            kind = wire.TELL if last == changes.head else wire.TELL_MORE
-            connection.send(kind, self._cursor + 1, wire.encode_tell(entries, last - self._cursor))
+            connection.send(wire.TELL, self._cursor + 1, wire.encode_tell(entries, last - self._cursor))
             self._cursor = last
             connection.flush()
         self._pumping = False

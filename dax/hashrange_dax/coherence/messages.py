@@ -8,7 +8,6 @@
     PING       dialler   the nodes that it sees alive
     PONG       dialled   the same, and the number of the last change that it has
     TELL       dialler   changes; the frame's id is the number of the first one
-    TELL_MORE  dialler   the same, and more of them wait
     GOODBYE    dialler   it stops, and has told everything
     FORWARD    dialler   a write to be made; the frame's id names it
     ANSWER     dialled   what came of it
@@ -43,7 +42,6 @@ TELL: Final = 8
 GOODBYE: Final = 9
 FORWARD: Final = 10
 ANSWER: Final = 11
-TELL_MORE: Final = 12
 
 PROTOCOL: Final = 1
 """Version of what is said here; nodes of different versions refuse each other."""

@@ -106,7 +106,7 @@ class Receiving:
             wire.PONG, self._inbound.last(connection.node_id), wire.pack(*self._membership.living())
         )
 
-    def told(self, connection: Accepted, first: int, changes: bytes, more: bool) -> None:
+    def told(self, connection: Accepted, first: int, changes: bytes) -> None:
         """See `connections.Receiver`."""
         node_id = connection.node_id
         known, lost = self._inbound.take(node_id, first)
@@ -122,7 +122,6 @@ class Receiving:
             else:
                 wrote = True
                 self._tier().drop(invalid)
-        connection.more = more
         self._membership.heard(node_id)
         self._inbound.taken(node_id, first + count - 1, wrote)
 
@@ -165,7 +164,7 @@ class Receiving:
         node_id = connection.node_id
         if self._by_node.get(node_id) is connection:
             del self._by_node[node_id]
-        self._inbound.ended(node_id, connection.said_goodbye or (connection.orderly and not connection.more))
+        self._inbound.ended(node_id, connection.said_goodbye)
         self._membership.closed(node_id)
 
     # ---- what the owner learns
