@@ -236,4 +236,7 @@ def _objection(names: Names, size: int) -> ApiError | None:
 
 
 def _unknown(list_id: int) -> ApiError:
-    return validation(f"There is no attribute list {list_id}")
+    return validation(
+        f"There is no attribute list {list_id}. A client that has it from a server whose data is gone must be made"
+        " anew."
+    )
