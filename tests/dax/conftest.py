@@ -36,8 +36,8 @@ def side_door(dax: DaxServer) -> Iterator[Any]:
     client.close()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def cached(dax: DaxServer) -> Iterator[Any]:
-    """The DAX client."""
+    """The DAX client; of one module, as its threads disturb tests that draw their data."""
     with dax_client(dax.url) as client:
         yield client
