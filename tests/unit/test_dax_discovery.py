@@ -241,3 +241,18 @@ def test_there_is_a_limit_of_connections(monkeypatch: pytest.MonkeyPatch) -> Non
         first.close()
 
     run(work)
+
+
+def test_many_clients_that_come_at_once_are_all_taken() -> None:
+    """While this thread connects nobody takes connections: the kernel has to keep them all."""
+
+    async def work(world: World) -> None:
+        await world.node("a")
+        await world.listening()
+        clients = [socket.create_connection(("127.0.0.1", world.base), 1.0) for _ in range(300)]
+        await until(lambda: world.discovery.accepted == len(clients))
+        for client in clients:
+            client.close()
+        await until(lambda: not world.discovery.connections)
+
+    run(work)

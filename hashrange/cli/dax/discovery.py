@@ -31,6 +31,8 @@ AGAIN_S = 0.1
 LOOK_S = 1.0
 LOOK_TIMEOUT_S = 1.0
 LISTEN_AGAIN_S = 2.0
+BACKLOG = 2_048
+"""Connections that wait to be taken: all clients of a cluster come at once when a router was away."""
 CONNECTIONS_MAX = 10_000
 """Connections of clients to all discovery addresses of a process."""
 BUFFER_BYTES = 256 << 10
@@ -123,7 +125,11 @@ class Discovery:
         loop = asyncio.get_running_loop()
         try:
             server = await loop.create_server(
-                lambda: _Client(self, *key), self._host, port, reuse_port=self._reuse_port or None
+                lambda: _Client(self, *key),
+                self._host,
+                port,
+                reuse_port=self._reuse_port or None,
+                backlog=BACKLOG,
             )
         except OSError as error:
             log.warning("a discovery address cannot be had", cluster=key[0], port=port, reason=error.strerror)
