@@ -13,7 +13,7 @@ from hashrange.cli.dax import discovery as discoveries
 from hashrange.cli.dax.discovery import HTTP, WIRE, Discovery
 from hashrange.model import dax
 from hashrange.model.dax import ports_of
-from hashrange.wire.documents import ControlDocuments
+from hashrange.wire.documents import ControlDocument, ControlDocuments
 
 TIMEOUT_S = 10.0
 LARGE = 3 << 20
@@ -45,7 +45,10 @@ class World:
 
     def put(self, kind: str, name: str, document: dict[str, Any] | None) -> None:
         self.generation += 1
-        self.controls.put(kind, name, document and {"generation": self.generation, "document": document})
+        after: ControlDocument | None = None
+        if document is not None:
+            after = {"generation": self.generation, "document": document}
+        self.controls.put(kind, name, after)
 
     def cluster(self, **changes: Any) -> None:
         self.put(dax.CLUSTER, "dax", {"Slot": 0, "Deleting": False, "Managed": True, **changes})
