@@ -6,8 +6,8 @@ Layout, little-endian (this is on disk; a change needs a new version byte):
 
     offset  size  field
     0       1     format version, 1
-    1       1     flags
-    2       2     reserved, 0
+    1       1     flags: TOMBSTONE
+    2       2     number of the region that wrote it (`hashrange.model.regions`); 0 in tables of one region
     4       4     item size in bytes, as counted against the 400 KB limit
     8       8     stamp of the last write: milliseconds since 1970 << 16 | logical counter
     16      8     index of the log entry that wrote it
@@ -21,15 +21,33 @@ import struct
 VERSION = 1
 HEADER_SIZE = 24
 
+TOMBSTONE = 1
+"""Flag of a record without an item: what a deletion leaves behind in a global table."""
+
 _header = struct.Struct("<BBHIQQ")
 _pack = _header.pack
 _read_size = struct.Struct("<I").unpack_from
 _read_word = struct.Struct("<Q").unpack_from
 
 
-def pack(item_json: bytes, size: int, stamp: int, index: int, flags: int = 0) -> bytes:
+def pack(item_json: bytes, size: int, stamp: int, index: int, flags: int = 0, region: int = 0) -> bytes:
     """The record of an item given as `dump` bytes; `struct.error` if a field does not fit."""
-    return _pack(VERSION, flags, 0, size, stamp, index) + item_json
+    return _pack(VERSION, flags, region, size, stamp, index) + item_json
+
+
+def tombstone(stamp: int, index: int, region: int) -> bytes:
+    """The record of a deleted item."""
+    return _pack(VERSION, TOMBSTONE, region, 0, stamp, index)
+
+
+def region(record: bytes) -> int:
+    """The number of the region that wrote the record, 0 if its table was not global then."""
+    return record[2] | record[3] << 8
+
+
+def item_version(record: bytes) -> tuple[int, int]:
+    """Stamp and region: of two versions of an item the greater one wins, in every region."""
+    return stamp(record), record[2] | record[3] << 8
 
 
 def version(record: bytes) -> int:

@@ -13,6 +13,7 @@ from typing import Any, Literal
 
 from hashrange.errors import ApiError, validation
 from hashrange.model.key import KeyCodec, KeyPart
+from hashrange.model.regions import ReplicaTarget, own_number, targets
 from hashrange.model.table_arn import index_arn
 from hashrange.model.table_document import ACTIVE, DELETING, TableDocument, key_names, table_status
 from hashrange.model.value import Item
@@ -130,6 +131,12 @@ class TableSchema:
     deletion_protection: bool
     partitions: Partitions
     _indexes: dict[str, IndexSchema] = field(repr=False)
+    region: int = 0
+    """Number of this region if the table is a global one, else 0."""
+    replicas: tuple[ReplicaTarget, ...] = ()
+    """The other regions that changes are sent to."""
+    replica_bits: int = 0
+    """What the mark of a changed item has: the bits of all of them."""
 
     @classmethod
     def from_document(cls, document: TableDocument) -> TableSchema:
@@ -139,6 +146,7 @@ class TableSchema:
         table_keys = tuple(key_names(document["KeySchema"]))
         partitions = Partitions.from_document(document["Partitions"])
         throughput = document["Throughput"]
+        replicas = targets(document)
         builder = _IndexBuilder(document["TableArn"], table_keys, types, codec)
         lsis = tuple(
             builder.build(index, "LSI", document["Status"], partitions)
@@ -166,6 +174,9 @@ class TableSchema:
             deletion_protection=document["DeletionProtectionEnabled"],
             partitions=partitions,
             _indexes={index.name: index for index in (*lsis, *gsis)},
+            region=own_number(document),
+            replicas=replicas,
+            replica_bits=sum(replica.bit for replica in replicas),
         )
 
     def index(self, name: str) -> IndexSchema:

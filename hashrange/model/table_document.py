@@ -24,6 +24,7 @@ request.
     SSEDescription?, TableClassSummary?, DeletionProtectionEnabled
     Tags                                       {key: value}
     TimeToLive                                 {AttributeName?, ChangedAt?}; AttributeName only while enabled
+    Replication?                               of a global table: see `hashrange.model.regions`
 
 Times are epoch seconds with milliseconds, units are integers.
 """

@@ -4,7 +4,8 @@
     C  name                                 the catalogue (state machine of group 0)
     P  store(8) space(1) relative key       items (space 0), local index entries (1..5), expiry index (64),
                                             locks of transactions (65) and their markers (66),
-                                            records of streams (67) and their shards (68)
+                                            records of streams (67) and their shards (68),
+                                            of global tables: tombstones (69), marks of changed items (70)
     Q  partition(8) raft index(8) number(4) changes still to be sent to global indexes, in order
     B  partition(8) name                    how far a background fill of `name` has come
     D  partition(8) raft index(8)           requests applied in the batch that begins with this entry
@@ -13,8 +14,9 @@
 All numbers are big-endian, so that ranges of ids are ranges of keys. Partition ids are never reused. A `store`
 is the id of a partition that was made empty; what splits made of it lies in the same store, each in its own
 range of hashes. Relative keys begin with the hash (8 bytes), in the expiry index with a second (8), then the hash.
-The relative key of a lock is that of its item, that of a marker a hash and the id of a transaction (16). Records
-and shards of a stream lie at the lowest hash of the partition that wrote them, followed by a sequence number (15).
+The relative key of a lock, a tombstone and a mark is that of its item, that of a marker a hash and the id of a
+transaction (16). Records and shards of a stream lie at the lowest hash of the partition that wrote them, followed by a
+sequence number (15).
 """
 
 from __future__ import annotations
@@ -25,8 +27,10 @@ LOCKS = 65
 MARKERS = 66
 STREAM = 67
 SHARDS = 68
+TOMBSTONES = 69
+MARKS = 70
 # The spaces whose relative keys begin with the hash: all but the expiry index.
-HASHED_SPACES = (*range(6), LOCKS, MARKERS, STREAM, SHARDS)
+HASHED_SPACES = (*range(6), LOCKS, MARKERS, STREAM, SHARDS, TOMBSTONES, MARKS)
 HASH_MAX = 2**64 - 1
 
 CATALOGUE_PREFIX = b"C"
