@@ -7,7 +7,6 @@ without testing the double.
 
 from __future__ import annotations
 
-import os
 import shutil
 import subprocess
 import time
@@ -17,6 +16,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.cluster.campaign.disks import Tracer
 from tests.cluster.kill9 import CREATE, TABLE, Server, call
 
 
@@ -87,49 +87,27 @@ def test_a_full_disk_fails_writes_keeps_reads_and_recovers(small_disk: Path) -> 
         again.kill()
 
 
-def wait_traced(pid: int) -> None:
-    """Until the tracer has attached to every thread."""
-    deadline = time.monotonic() + 10
-    while time.monotonic() < deadline:
-        tasks = [task.read_text() for task in Path(f"/proc/{pid}/task").glob("*/status")]
-        if all("TracerPid:\t0\n" not in task for task in tasks):
-            return
-        time.sleep(0.05)
-    raise AssertionError("strace did not attach")
-
-
 @pytest.mark.skipif(
     shutil.which("strace") is None, reason="strace, which injects the error, is not installed"
 )
 def test_a_failed_fsync_ends_the_process_with_a_message(tmp_path: Path) -> None:
     server = Server(tmp_path / "data")
     create(server)
-    tracer = subprocess.Popen(
-        ["strace", "-f", "-q", "-o", os.devnull, "-e", "trace=fdatasync", "-e", "inject=fdatasync:error=EIO",
-         "-p", str(server.process.pid)],
-        stderr=subprocess.PIPE,
-    )  # fmt: skip
     try:
-        wait_traced(server.process.pid)
-        try:
-            put(server, "lost", 10)
-        except OSError:
-            pass
-        except Exception as error:
-            assert "Remote" in type(error).__name__ or "Incomplete" in type(error).__name__, error
-        code = server.process.wait(20)
+        with Tracer(server.process.pid, "fdatasync:error=EIO"):
+            try:
+                put(server, "lost", 10)
+            except OSError:
+                pass
+            except Exception as error:
+                assert "Remote" in type(error).__name__ or "Incomplete" in type(error).__name__, error
+            code = server.process.wait(20)
         assert code == 70
         assert server.process.stderr is not None
         message = server.process.stderr.read().decode()
         assert "fdatasync" in message or "fsync" in message, message
-        server.process.stderr.close()
     finally:
         if server.process.poll() is None:
             server.kill()
-        tracer.terminate()
-        tracer.wait()
-        if tracer.stderr is not None:
-            tracer.stderr.close()
-    again = Server(tmp_path / "data")
-    assert get(again, "nothing") == {}
-    again.kill()
+        if server.process.stderr is not None:
+            server.process.stderr.close()

@@ -18,6 +18,8 @@ from tests.cluster.local_cluster import LocalCluster
 
 SMALL_DISK_MB = 96
 LEADER_MOVES_S = 15.0
+ATTEMPTS = 3
+ATTACH_S = 10.0
 
 
 class NotPossibleError(Exception):
@@ -37,16 +39,21 @@ class Tracer:
         self._tracer: subprocess.Popen[bytes] | None = None
 
     def __enter__(self) -> Tracer:
-        self._tracer = subprocess.Popen(self._command, stderr=subprocess.PIPE)
-        deadline = time.monotonic() + 10
-        while not self._attached():
-            if self._tracer.poll() is not None or time.monotonic() > deadline:
-                assert self._tracer.stderr is not None
-                if Path(f"/proc/{self._pid}").exists():
-                    raise NotPossibleError(f"strace cannot attach: {self._tracer.stderr.read().decode()}")
-                break
-            time.sleep(0.02)
-        return self
+        """Attach to every thread. One that starts while strace looks for them is missed: then it has to look again."""
+        errors = ""
+        for _ in range(ATTEMPTS):
+            self._tracer = subprocess.Popen(self._command, stderr=subprocess.PIPE)
+            deadline = time.monotonic() + ATTACH_S
+            while not self._attached():
+                if self._tracer.poll() is not None or time.monotonic() > deadline:
+                    break
+                time.sleep(0.02)
+            else:
+                return self
+            if not Path(f"/proc/{self._pid}").exists():
+                return self  # what was to be done to it has been done
+            errors = self._end()
+        raise NotPossibleError(f"strace cannot attach: {errors}")
 
     def _attached(self) -> bool:
         try:
@@ -58,16 +65,20 @@ class Tracer:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self._tracer is not None:
-            self._tracer.terminate()
-            try:
-                self._tracer.wait(10)
-            except subprocess.TimeoutExpired:
-                # It waits for a thread inside a delayed call.
-                self._tracer.kill()
-                self._tracer.wait(10)
-            if self._tracer.stderr is not None:
-                self._tracer.stderr.close()
+        self._end()
+
+    def _end(self) -> str:
+        """Detach; returns what strace has said."""
+        tracer, self._tracer = self._tracer, None
+        if tracer is None:
+            return ""
+        tracer.terminate()
+        try:
+            return tracer.communicate(timeout=10)[1].decode()
+        except subprocess.TimeoutExpired:
+            # It waits for a thread inside a delayed call.
+            tracer.kill()
+            return tracer.communicate(timeout=10)[1].decode()
 
 
 def slow_disk(scene: Scene) -> None:
