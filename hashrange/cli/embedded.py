@@ -39,6 +39,7 @@ from hashrange.cli.capacity import compose_admission, compose_ceilings, compose_
 from hashrange.cli.capacity_metrics import register_capacity_metrics
 from hashrange.cli.dax.pages import DaxPages
 from hashrange.cli.front import http_limits, register_front_metrics
+from hashrange.cli.process_metrics import register_process_metrics
 from hashrange.cli.scaling import compose_scaler
 from hashrange.cli.storage import LoopScheduler, Storage, fatal
 from hashrange.cli.storage_metrics import register_storage_metrics
@@ -227,6 +228,7 @@ class EmbeddedServer:
         register_front_metrics(self.telemetry, lambda: self.dispatcher, lambda: self.http)
         register_transaction_metrics(self.telemetry, self.context.transactions)
         register_storage_metrics(self)
+        register_process_metrics(self.telemetry, lambda: "" if self.ready else "not serving", self.clock)
         alone = False
         if config.triggers:
             # Imported only where functions run: it would double the modules of every other server.

@@ -34,6 +34,7 @@ from hashrange_node.transactions.upkeep import Upkeep
 from hashrange import __version__
 from hashrange.cli.admin import AdminPort, Faults
 from hashrange.cli.capacity import compose_ceilings, compose_vending
+from hashrange.cli.process_metrics import register_process_metrics
 from hashrange.cli.scaling import compose_scaler
 from hashrange.cli.storage import LoopScheduler, Storage, fatal
 from hashrange.cli.storage_metrics import register_storage_metrics
@@ -367,6 +368,7 @@ class NodeServer:
         if applied:
             self.log.info("replayed the log", entries=applied)
         register_storage_metrics(self)
+        register_process_metrics(self.telemetry, self.not_ready, self.clock)
         await self.admin.listen(config.admin_host, config.admin_port)
         await self.server.start(config.host, config.port)
         for seed in config.way_in:

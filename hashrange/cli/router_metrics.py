@@ -31,6 +31,11 @@ def register_routing_metrics(telemetry: Telemetry, routes: RoutedTransport, feed
         lambda: sum(len(calls) for calls in routes.waiting.values()),
     )
     telemetry.gauge("hashrange_catalogue_index", "How far the catalogue is known.", lambda: feed.view.index)
+    telemetry.gauge(
+        "hashrange_catalogue_followed",
+        "1 while a node sends updates of the catalogue.",
+        lambda: feed.source is not None,
+    )
     telemetry.counter("hashrange_catalogue_updates_total", "Updates received.", lambda: feed.updates)
     telemetry.counter(
         "hashrange_catalogue_asks_total", "Times that a node was asked for updates.", lambda: feed.switches

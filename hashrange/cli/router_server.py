@@ -35,6 +35,7 @@ from hashrange.cli.capacity_metrics import register_capacity_metrics
 from hashrange.cli.dax.discovery import Discovery
 from hashrange.cli.dax.pages import DaxPages
 from hashrange.cli.front import http_limits, register_front_metrics
+from hashrange.cli.process_metrics import register_process_metrics
 from hashrange.cli.router_functions import RouterFunctions
 from hashrange.cli.router_metrics import register_routing_metrics
 from hashrange.cli.top.page import TopPage, front_part, router_part
@@ -230,6 +231,7 @@ class RouterServer:
         self.dispatcher.note = self.meter.note
         register_capacity_metrics(self.telemetry, self.meter)
         register_front_metrics(self.telemetry, lambda: self.dispatcher, lambda: self.http)
+        register_process_metrics(self.telemetry, self.not_ready, self.clock)
         register_transaction_metrics(self.telemetry, self.context.transactions)
         register_routing_metrics(self.telemetry, self.routing.transport, self.routing.feed)
         self.top = self._top_page()

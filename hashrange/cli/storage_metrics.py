@@ -11,6 +11,7 @@ from hashrange_node.replica.expiry import ExpirySweeper
 from hashrange_node.transactions.upkeep import Upkeep
 
 from hashrange.cli.heat_metrics import register_heat_metrics
+from hashrange.cli.replica_metrics import register_disk_metrics, register_replica_metrics
 from hashrange.cli.storage import Storage
 from hashrange.runtime.telemetry import Telemetry
 
@@ -48,6 +49,9 @@ def register_storage_metrics(server: StorageServer) -> None:
         lambda: sum(replica.group.serving for replica in node.replicas.values()),
     )
     register_heat_metrics(telemetry, node)
+    register_replica_metrics(telemetry, node)
+    if server.storage.directory is not None:
+        register_disk_metrics(telemetry, server.storage.directory.path)
     telemetry.gauge(
         "hashrange_background_fills", "Index and expiry fills going on.", lambda: server.controller.filling
     )

@@ -8,6 +8,8 @@ from pathlib import Path
 
 _TICKS_PER_SECOND = os.sysconf("SC_CLK_TCK")
 _PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
+# Inside a container these are its own; outside, those of the whole machine.
+_MEMORY_LIMITS = ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes")
 
 
 def raise_open_files_limit(wanted: int) -> int:
@@ -41,6 +43,18 @@ def resident_bytes(pid: int) -> int | None:
     except (OSError, IndexError):
         return None
     return pages * _PAGE_BYTES + sum(resident_bytes(child) or 0 for child in children(pid))
+
+
+def memory_limit_bytes() -> int:
+    """Memory that this process may use: the limit of its control group if there is one, else the machine's."""
+    machine = os.sysconf("SC_PHYS_PAGES") * _PAGE_BYTES
+    for path in _MEMORY_LIMITS:
+        try:
+            limit = int(Path(path).read_text())
+        except (OSError, ValueError):  # not this version of control groups, or "max"
+            continue
+        return min(limit, machine)
+    return machine
 
 
 def children(pid: int) -> list[int]:
