@@ -143,6 +143,20 @@ def status(
     _run(lambda: status_command.show(_place(data_dir, endpoint), as_json))
 
 
+@app.command("targets")
+def scrape_targets(data_dir: Directory = DEFAULT_DIRECTORY) -> None:
+    """Print the processes of a cluster for Prometheus (file_sd_configs), as JSON.
+
+    Examples:
+      hashrange cluster targets > targets.json
+    """
+    import json
+
+    from hashrange.cli.cluster.scrape import targets
+
+    typer.echo(json.dumps(targets(_layout(data_dir)), indent=2))
+
+
 @app.command()
 def split(
     what: Annotated[
