@@ -1,0 +1,180 @@
+"""The dashboards of roles: nodes and their disks, functions on streams, cache nodes."""
+
+from __future__ import annotations
+
+from boards import HASHRANGE, RATE, RZP, R
+from panels import REGION, ZONE, Panel, Row, dashboard, process, variable
+
+_ENGINE = (
+    ("memtable_bytes", "Memory of writes not flushed yet", "bytes"),
+    ("block_cache_bytes", "Memory of the block cache", "bytes"),
+    ("table_bytes", "Files of the engine", "bytes"),
+    ("pending_compaction_bytes", "Bytes that compaction has still to rewrite", "bytes"),
+    ("level0_files", "Files that every read may have to look at", "none"),
+    ("write_stalls", "Times that a write had to wait since the start", "none"),
+)
+
+NODES = dashboard(
+    "nodes", "nodes and storage", "Log, engine, replication and room of every node.",
+    [REGION, ZONE, process("node")],
+    [
+        Row("Log"),
+        Panel("Sync, p99", "Every write waits for two of three.", "s",
+              ((f"region_zone_process:hashrange_log_fsync_seconds:p99_rate5m{{{RZP}}}", "{{process}}"),), (0.03, 0.1)),
+        Panel("Syncs", "A second; all writes of a moment share one.", "ops",
+              ((f"sum by (process) (rate(hashrange_log_fsync_seconds_count{{{RZP}}}[{RATE}]))", "{{process}}"),)),
+        Panel("Sync under way", "For how long; a disk that does not answer shows here.", "s",
+              ((f'hashrange_log{{statistic="fsync_running_seconds", {RZP}}}', "{{process}}"),), (1, 5)),
+        Panel("Log", "Bytes on disk.", "bytes", ((f"hashrange_log_bytes{{{RZP}}}", "{{process}}"),)),
+        Panel("Not durable yet", "Bytes written and not synced.", "bytes",
+              ((f'hashrange_log{{statistic="not_durable_bytes", {RZP}}}', "{{process}}"),)),
+        Panel("Checkpoints", "In the last hour; after one, older log can go.", "none",
+              ((f"sum by (process) (increase(hashrange_checkpoints_total{{{RZP}}}[1h]))", "{{process}}"),)),
+        Row("Disk"),
+        Panel("Free share", "Of the file system; at 0 writes fail.", "percentunit",
+              ((f"region_zone_process:hashrange_disk_free:ratio{{{RZP}}}", "{{process}}"),), (0.15, 0.05),
+              falling=True),
+        Panel("Free", "Bytes of the file system.", "bytes", ((f"hashrange_disk_free_bytes{{{RZP}}}", "{{process}}"),)),
+        Panel("Writes waiting", "For the log or the engine.", "none",
+              ((f"hashrange_proposals_queued{{{RZP}}}", "{{process}}"),)),
+        Row("Engine (RocksDB)"),
+        *(Panel(title, f"`{name}` of the engine.", unit,
+                ((f'hashrange_engine{{statistic="{name}", {RZP}}}', "{{process}}"),))
+          for name, title, unit in _ENGINE),
+        Row("Replication"),
+        Panel("Partitions led", "Leaders should be spread evenly.", "none",
+              ((f"hashrange_partitions_led{{{RZP}}}", "{{process}}"),)),
+        Panel("Replicas", "Partitions with a replica on the node.", "none",
+              ((f"hashrange_partitions{{{RZP}}}", "{{process}}"),)),
+        Panel("In trouble", "Partitions without a leader, without a replica, and damaged replicas.", "none",
+              ((f"sum by (process) (hashrange_partitions_leaderless{{{RZP}}})", "no leader, {{process}}"),
+               (f"sum by (process) (hashrange_partitions_under_replicated{{{RZP}}})", "lack a replica, {{process}}"),
+               (f"sum by (process) (hashrange_partitions_damaged{{{RZP}}})", "damaged, {{process}}")), (1, 1)),
+        Panel("Lag", "Entries that the replica furthest behind lacks.", "none",
+              ((f"hashrange_replication_lag_entries{{{RZP}}}", "led by {{process}}"),), (1_000, 10_000)),
+        Panel("Reads of replicas", "Served by the node, a second.", "reqps",
+              ((f"sum by (process) (rate(hashrange_partition_reads_total{{{RZP}}}[{RATE}]))", "{{process}}"),)),
+        Panel("Writes to leaders", "Taken by the node, a second.", "reqps",
+              ((f"sum by (process) (rate(hashrange_partition_writes_total{{{RZP}}}[{RATE}]))", "{{process}}"),)),
+        Row("Control plane and clocks"),
+        Panel("Leads the control plane", "One node does.", "none",
+              ((f"hashrange_control_leading{{{RZP}}}", "{{process}}"),)),
+        Panel("Catalogue", "Position up to which it is known; all should have the same.", "none",
+              ((f'hashrange_catalogue_index{{{R}, zone=~"$zone"}}', "{{process}}"),)),
+        Panel("Clocks", "Distance from the clock of Prometheus; compare processes with one another.", "s",
+              ((f'region_zone_process:hashrange_clock_offset_seconds{{{R}, zone=~"$zone"}}', "{{process}}"),
+               (f"hashrange_stamp_ahead_seconds{{{RZP}}}", "stamps ahead of {{process}}")), (0.25, 0.5)),
+        Panel("Up for", "Since the process was started.", "s",
+              ((f"time() - process_start_time_seconds{{{HASHRANGE}, {RZP}}}", "{{process}}"),)),
+        Panel("Fills", "Index and expiry fills going on.", "none",
+              ((f"hashrange_background_fills{{{RZP}}}", "{{process}}"),)),
+        Panel("Expired", "Items deleted by time to live, a second.", "none",
+              ((f"sum(rate(hashrange_expired_items_total{{{RZP}}}[{RATE}]))", "items"),)),
+    ],
+)  # fmt: skip
+
+FUNCTION = variable(
+    "function", 'hashrange_trigger_invocations_total{region=~"$region"}', about="Function by name"
+)
+RF = f'{R}, function=~"$function"'
+
+TRIGGERS = dashboard(
+    "triggers", "streams and triggers", "Functions, the changes they are run with, and what becomes of failures.",
+    [REGION, ZONE, process("triggers"), FUNCTION],
+    [
+        Row("Streams"),
+        Panel("Iterator age", "Age of the last records that a function was run with; at 24 hours they are gone.", "s",
+              ((f"region_mapping_function_table:hashrange_trigger_iterator_age_seconds:max{{{RF}}}",
+                "{{function}} of {{table}}"),), (10, 60)),
+        Panel("Records", "That functions were run with, a second.", "none",
+              ((f"sum by (function, table) (rate(hashrange_trigger_records_total{{{RF}}}[{RATE}]))",
+                "{{function}} of {{table}}"),)),
+        Panel("Not run", "Records a second that no filter wanted, or that were given up; batches tried again.", "none",
+              ((f"sum by (function) (rate(hashrange_trigger_filtered_records_total{{{RF}}}[{RATE}]))",
+                "filtered {{function}}"),
+               (f"sum by (function) (rate(hashrange_trigger_dropped_records_total{{{RF}}}[{RATE}]))",
+                "given up {{function}}"),
+               (f"sum by (function) (rate(hashrange_trigger_retries_total{{{RF}}}[{RATE}]))", "retries {{function}}"))),
+        Panel("Reads of streams", "Requests of the Streams API a second.", "reqps",
+              ((f'sum by (operation) (rate(hashrange_requests_total{{{R}, operation=~"GetRecords|GetShardIterator|'
+                f'DescribeStream|ListStreams"}}[{RATE}]))', "{{operation}}"),)),
+        Row("Functions"),
+        Panel("Runs", "A second.", "ops",
+              ((f"sum by (function) (rate(hashrange_trigger_invocations_total{{{RF}}}[{RATE}]))", "{{function}}"),)),
+        Panel("Errors", "Share of runs that ended with an error.", "percentunit",
+              ((f"region_function:hashrange_trigger_errors:ratio_rate5m{{{RF}}}", "{{function}}"),), (0.01, 0.1)),
+        Panel("Duration", "Mean of a run.", "s",
+              ((f"region_function:hashrange_trigger_duration_seconds:mean_rate5m{{{RF}}}", "{{function}}"),)),
+        Panel("Running", "Runs going on.", "none",
+              ((f"sum by (function) (hashrange_trigger_concurrent_executions{{{RF}}})", "{{function}}"),)),
+        Panel("Throttled", "Invocations a second without a free slot.", "ops",
+              ((f"sum by (function) (rate(hashrange_trigger_throttles_total{{{RF}}}[{RATE}]))", "{{function}}"),)),
+        Panel("Cold starts", "Workers started a second.", "ops",
+              ((f"sum by (function) (rate(hashrange_trigger_cold_starts_total{{{RF}}}[{RATE}]))", "{{function}}"),)),
+        Row("Asynchronous events and pools"),
+        Panel("Events", "Outcomes a second.", "ops",
+              ((f"sum by (outcome) (rate(hashrange_trigger_events_total{{{RZP}}}[{RATE}]))", "{{outcome}}"),)),
+        Panel("Not delivered", "Outcomes a second that their destination did not take.", "ops",
+              ((f"sum by (source) (rate(hashrange_trigger_dead_letter_errors_total{{{R}}}[{RATE}]))", "{{source}}"),)),
+        Panel("Workers", "Processes, by state.", "none",
+              ((f"sum by (state) (hashrange_trigger_workers{{{RZP}}})", "{{state}}"),), stack=True),
+        Panel("Waiting", "Invocations that wait for a worker, and events that run.", "none",
+              ((f"sum(hashrange_trigger_waiting_invocations{{{RZP}}})", "waiting"),
+               (f"sum(hashrange_trigger_running_events{{{RZP}}})", "events"))),
+        Panel("Pools", "Alive, as each sees it.", "none", ((f"hashrange_trigger_pools{{{RZP}}}", "{{process}}"),)),
+    ],
+)  # fmt: skip
+
+_CACHES = (
+    ("Hits of the item cache", "item_cache_hits", "Share of items found."),
+    ("Hits of the query cache", "query_cache_hits", "Share of queries and scans found."),
+)
+
+DAX = dashboard(
+    "dax", "DAX", "Cache nodes: what they find, what they hold, and how they agree.",
+    [REGION, ZONE, process("dax")],
+    [
+        Row("Requests"),
+        Panel("Requests", "Through either door, a second.", "reqps",
+              ((f"sum by (operation) (rate(hashrange_dax_requests_total{{{RZP}}}[{RATE}])) > 0", "{{operation}}"),),
+              stack=True),
+        Panel("p99 in the DAX door", "From a complete request to its reply.", "s",
+              (("region_process_operation:hashrange_dax_request_duration_seconds:p99_rate5m"
+                f'{{{R}, process=~"$process"}}', "{{operation}} {{process}}"),), (0.01, 0.1)),
+        Panel("Errors", "A second, by whose they are.", "reqps",
+              ((f"sum by (class) (rate(hashrange_dax_failed_requests_total{{{RZP}}}[{RATE}]))", "{{class}}"),)),
+        Row("Cache"),
+        *(Panel(title, about, "percentunit",
+                ((f'region_process:hashrange_dax_{name}:ratio_rate5m{{{R}, process=~"$process"}}', "{{process}}"),),
+                (0.8, 0.5), falling=True)
+          for title, name, about in _CACHES),
+        Panel("Full", "Memory in use, of what the cache may have.", "percentunit",
+              ((f'region_process:hashrange_dax_cache_used:ratio{{{R}, process=~"$process"}}', "{{process}}"),)),
+        Panel("Entries", "Items and results of queries.", "short",
+              ((f"hashrange_dax_cached_items{{{RZP}}}", "items {{process}}"),
+               (f"hashrange_dax_cached_queries{{{RZP}}}", "queries {{process}}"))),
+        Panel("Evicted", "Bytes a second that had to make room.", "Bps",
+              ((f"sum by (process) (rate(hashrange_dax_evicted_bytes_total{{{RZP}}}[{RATE}]))", "{{process}}"),)),
+        Panel("Gone otherwise", "Entries a second: too old, too large, or forgotten because of transactions.", "none",
+              ((f"sum(rate(hashrange_dax_expired_entries_total{{{RZP}}}[{RATE}]))", "expired"),
+               (f"sum(rate(hashrange_dax_refused_entries_total{{{RZP}}}[{RATE}]))", "too large"),
+               (f"sum(rate(hashrange_dax_invalidations_total{{{RZP}}}[{RATE}]))", "forgotten"))),
+        Row("Cluster"),
+        Panel("Primary", "1 at the node that writes go through.", "none",
+              ((f"hashrange_dax_is_primary{{{RZP}}}", "{{process}}"),)),
+        Panel("Connections", "Of DAX clients.", "none",
+              ((f"hashrange_dax_open_connections{{{RZP}}}", "{{process}}"),)),
+        Panel("Told of changes", "Changes that nodes tell one another, a second.", "none",
+              ((f"sum by (process) (rate(hashrange_dax_told_changes_total{{{RZP}}}[{RATE}]))", "told by {{process}}"),
+               (f"sum by (process) (rate(hashrange_dax_received_changes_total{{{RZP}}}[{RATE}]))",
+                "heard by {{process}}"))),
+        Panel("Given up", "Item caches cleared, elections, and writes of unknown outcome, in an hour.", "none",
+              ((f"sum(increase(hashrange_dax_item_cache_clears_total{{{RZP}}}[1h]))", "cleared"),
+               (f"sum(increase(hashrange_dax_elections_total{{{RZP}}}[1h]))", "elections"),
+               (f"sum(increase(hashrange_dax_unknown_outcomes_total{{{RZP}}}[1h]))", "unknown outcomes"))),
+        Panel("Attribute lists", "In the registry of the installation; they are never removed.", "short",
+              ((f"max(hashrange_dax_attribute_lists{{{R}}})", "lists"),)),
+    ],
+)  # fmt: skip
+
+ROLES = [NODES, TRIGGERS, DAX]
