@@ -19,7 +19,8 @@ _CAPACITY = "Capacity"
 _LOGS = "Logs"
 _FUNCTIONS = "Functions"
 _CACHE = "Cache tier (DAX)"
-_NOT_YET = "Not in this version (refused with a clear message)"
+_REGIONS = "Global tables"
+_CONSOLE = "Web console"
 
 
 def _text(flag: str, metavar: str, panel: str, text: str, default: str = "") -> Any:
@@ -283,7 +284,50 @@ DaxHost = Annotated[
 DaxMemory = Annotated[
     Text, _text("--dax-memory-mb", "MB", _CACHE, "Memory of a cache node for what it has cached.", "256")
 ]
-Console = Annotated[Switch, _switch("--console", _NOT_YET, "Serve the web console.")]
+Peers = Annotated[
+    Text,
+    _text(
+        "--peers",
+        "REGION=URL,...",
+        _REGIONS,
+        "Where the routers of other regions are, such as eu-west-1=http://10.1.0.5:8000; several URLs of one region "
+        "are separated by |. Requests to them are signed with HASHRANGE_PEER_CREDENTIALS=ACCESS_KEY:SECRET.",
+    ),
+]
+TombstoneRetention = Annotated[
+    Text,
+    _text(
+        "--tombstone-retention-s",
+        "SECONDS",
+        _REGIONS,
+        "How long deletions are remembered for regions that are cut off (1 to 31536000); shorter for tests.",
+        "604800.0",
+    ),
+]
+Console = Annotated[Switch, _switch("--console", _CONSOLE, "Serve the web console, on a port of its own.")]
+ConsoleHost = Annotated[
+    Text, _text("--console-host", "ADDRESS", _CONSOLE, "Address that the console listens on.", "127.0.0.1")
+]
+ConsolePort = Annotated[
+    Text, _text("--console-port", "PORT", _CONSOLE, "TCP port of the console; 0 picks a free one.", "8088")
+]
+ConsoleEdit = Annotated[
+    Switch,
+    _switch(
+        "--console-edit",
+        _CONSOLE,
+        "Let its users change items, and make and delete tables; it is read-only otherwise.",
+    ),
+]
+ConsoleNames = Annotated[
+    Text,
+    _text(
+        "--console-names",
+        "NAME,...",
+        _CONSOLE,
+        "Host names that browsers open the console by; addresses and localhost need none.",
+    ),
+]
 
 ConfigFile = Annotated[
     Text,

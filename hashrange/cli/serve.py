@@ -48,7 +48,13 @@ def serve(
     dax_port: options.DaxPort = None,
     dax_host: options.DaxHost = None,
     dax_memory_mb: options.DaxMemory = None,
+    peers: options.Peers = None,
+    tombstone_retention_s: options.TombstoneRetention = None,
     console: options.Console = None,
+    console_host: options.ConsoleHost = None,
+    console_port: options.ConsolePort = None,
+    console_edit: options.ConsoleEdit = None,
+    console_names: options.ConsoleNames = None,
     config: options.ConfigFile = None,
     print_config: options.PrintConfig = False,
 ) -> None:
@@ -65,6 +71,8 @@ def serve(
       hashrange serve --throttling on --throttle-faults orders=0.2
       hashrange serve --triggers
       hashrange serve --dax
+      hashrange serve --console --console-edit
+      hashrange serve --region us-east-1 --peers eu-west-1=http://10.1.0.5:8000
       hashrange serve --config hashrange.toml --print-config
     """
     given = {

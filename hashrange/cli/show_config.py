@@ -5,14 +5,14 @@ from __future__ import annotations
 import json
 
 from hashrange.runtime.config import ServeConfig
-from hashrange.runtime.settings import DEFAULT_SOURCE, Loaded
+from hashrange.runtime.settings import DEFAULT_SOURCE, SECRET_SETTINGS, Loaded
 
 MASK = "***"
 
 
 def as_toml(loaded: Loaded) -> str:
     """Every setting with its value and source. Secrets are masked, so credentials are shown as comments."""
-    left_out = {"credentials"} | ({"data_dir"} if loaded.config.in_memory else set())
+    left_out = {"credentials", *SECRET_SETTINGS} | ({"data_dir"} if loaded.config.in_memory else set())
     lines = [f"# warning: {warning}" for warning in loaded.warnings]
     rows = [
         (f"{name} = {_toml(getattr(loaded.config, name))}", loaded.sources[name])
@@ -28,6 +28,12 @@ def as_toml(loaded: Loaded) -> str:
         )
     if not loaded.config.credentials:
         lines.append(f"# credentials: none, any are accepted  # {DEFAULT_SOURCE}")
+    peers = loaded.config.peer_credentials
+    if peers is not None:
+        lines.append(
+            f"# peer_credentials: access_key = {_toml(peers.access_key)}, secret = {MASK}"
+            f"  # {loaded.sources['peer_credentials']}"
+        )
     return "\n".join(lines) + "\n"
 
 

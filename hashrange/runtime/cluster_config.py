@@ -26,14 +26,17 @@ from pydantic import BeforeValidator, Field, model_validator
 
 from hashrange.runtime.config import (
     CapacityConfig,
+    ConsoleConfig,
     DataConfig,
     Directory,
     EndpointConfig,
     LogConfig,
     PoolConfig,
+    RegionsConfig,
     Seconds,
     Whole,
 )
+from hashrange.runtime.peers import contradiction
 
 _AZ = r"^[a-z0-9][a-z0-9-]{0,31}$"
 _HOST_NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]{0,251}[A-Za-z0-9])?")
@@ -125,12 +128,26 @@ def _address(value: Any) -> Any:
     return value
 
 
+def _addresses(value: Any) -> Any:
+    value = _pieces(value)
+    for each in value if isinstance(value, list | tuple) else ():
+        parse_address(str(each))
+    return value
+
+
+def _check_peers(region: str, peers: tuple[str, ...]) -> None:
+    impossible = contradiction(region, peers)
+    if impossible:
+        raise ValueError(f"peers: {impossible}")
+
+
 Members = Annotated[tuple[Member, ...], BeforeValidator(_members)]
 Seeds = Annotated[tuple[Seed, ...], BeforeValidator(_seeds)]
 Address = Annotated[str | None, BeforeValidator(_address)]
+Addresses = Annotated[tuple[str, ...], BeforeValidator(_addresses)]
 
 
-class NodeConfig(LogConfig, DataConfig, CapacityConfig):
+class NodeConfig(LogConfig, DataConfig, CapacityConfig, RegionsConfig):
     """The effective settings of one node; frozen, so that parts may keep what they read."""
 
     id: Whole = Field(ge=1, le=65_535, description="number of the node, its own for ever")
@@ -217,6 +234,7 @@ class NodeConfig(LogConfig, DataConfig, CapacityConfig):
             raise ValueError("lease_ticks: must not be more than election_ticks")
         if self.heartbeat_ticks >= self.election_ticks:
             raise ValueError("heartbeat_ticks: must be less than election_ticks")
+        _check_peers(self.region, self.peers)
         return self
 
     @property
@@ -244,7 +262,7 @@ class NodeConfig(LogConfig, DataConfig, CapacityConfig):
         return tuple(found.values())
 
 
-class RouterConfig(LogConfig, EndpointConfig):
+class RouterConfig(LogConfig, EndpointConfig, RegionsConfig, ConsoleConfig):
     """The effective settings of one router; frozen, so that parts may keep what they read."""
 
     id: Whole = Field(1, ge=1, le=65_535, description="number of the router, for its metrics and logs")
@@ -272,11 +290,17 @@ class RouterConfig(LogConfig, EndpointConfig):
     dax_zones: Annotated[tuple[str, ...], BeforeValidator(_pieces)] = Field(
         ("az1",), description="zones that the nodes of a cache cluster are spread over"
     )
+    console_sources: Addresses = Field(
+        (),
+        description="HOST:PORT, ...: admin ports of other routers and of trigger pools, for the console to show; "
+        "nodes and cache nodes are found without",
+    )
 
     @model_validator(mode="after")
     def _together(self) -> RouterConfig:
         if len({seed.id for seed in self.seeds}) != len(self.seeds):
             raise ValueError("seeds: two of them have the same id; correct one")
+        _check_peers(self.region, self.peers)
         return self
 
 

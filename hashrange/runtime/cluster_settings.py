@@ -24,6 +24,7 @@ from hashrange.runtime.expectations import expectation
 from hashrange.runtime.settings import (
     ENVIRONMENT_PREFIX,
     FILE_VARIABLE,
+    SECRET_SETTINGS,
     ConfigError,
     Problem,
     flag_of,
@@ -32,6 +33,9 @@ from hashrange.runtime.settings import (
 
 REPEATED = {"seeds": "--seed"}
 """Flags that are given once for each element of a list."""
+
+OWN_WORDS = frozenset({"members", "seeds", "advertise", "admin_advertise", "console_sources", "peers"})
+"""Settings whose validators say themselves what is wrong."""
 
 Model = TypeVar("Model", bound=BaseModel)
 Router = TypeVar("Router", bound=RouterConfig)
@@ -146,10 +150,12 @@ def _problem(
     where = places.get(name, name)
     if detail["type"] == "missing":
         return Problem(name, f"is not set; write it in the file of {named_by}, or set {variable_of(name)}")
-    if isinstance(own_words, ValueError) and name in ("members", "seeds", "advertise", "admin_advertise"):
+    if isinstance(own_words, ValueError) and name in OWN_WORDS:
         return Problem(where, str(own_words))
     if name == "credentials":
         return Problem(where, "must be a list of access_key and secret")
+    if name in SECRET_SETTINGS:
+        return Problem(where, f"must be {expectation(name, model)}")
     return Problem(where, f"must be {expectation(name, model)}, not {values.get(name)!r}")
 
 

@@ -22,6 +22,9 @@ os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr
 
+from hashrange.runtime.credentials import parse_credential_list
+from hashrange.runtime.peers import parse_peers
+
 
 def _not_boolean(value: Any) -> Any:
     """TOML's `true` is no number, though Python would count it as 1."""
@@ -64,6 +67,23 @@ def _faults(value: Any) -> Any:
     return value
 
 
+def _peers(value: Any) -> Any:
+    value = _list_of_origins(value)
+    if isinstance(value, list | tuple):
+        return tuple(f"{region}={'|'.join(urls)}" for region, urls in parse_peers(map(str, value)).items())
+    return value
+
+
+def _one_credential(value: Any) -> Any:
+    """KEY:SECRET, which is never repeated in a message."""
+    if not isinstance(value, str):
+        return value
+    found, mistake = parse_credential_list(value)
+    if mistake or len(found) != 1:
+        raise ValueError("must be ACCESS_KEY:SECRET, one pair")
+    return found[0]
+
+
 def _home_expanded(value: Any) -> Any:
     return Path(value).expanduser() if isinstance(value, str | Path) and str(value) else value
 
@@ -80,6 +100,23 @@ class Credential(BaseModel):
 
     access_key: str = Field(min_length=1, max_length=128, pattern=r"^[\x21-\x2b\x2d-\x39\x3b-\x7e]+$")
     secret: SecretStr = Field(min_length=1)
+
+
+class RegionsConfig(BaseModel):
+    """Settings of whatever speaks to other regions: the embedded server, nodes and routers."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+
+    peers: Annotated[tuple[str, ...], BeforeValidator(_peers)] = Field(
+        (),
+        description="REGION=URL, ...: the routers of other regions, for global tables; several URLs of one region "
+        "are separated by |",
+    )
+    peer_credentials: Annotated[Credential | None, BeforeValidator(_one_credential)] = Field(
+        None,
+        description="ACCESS_KEY:SECRET that requests to other regions are signed with; needed when these have "
+        "credentials configured",
+    )
 
 
 class CapacityConfig(BaseModel):
@@ -192,6 +229,13 @@ class DataConfig(BaseModel):
         le=604_800,
         description="age at which an open shard of a stream is closed and continued by another; shorter for tests",
     )
+    tombstone_retention_s: Seconds = Field(
+        604_800.0,
+        ge=1,
+        le=31_536_000,
+        description="time for which a global table remembers deletions: a region that was cut off for longer has to "
+        "be removed and added again; shorter for tests",
+    )
     show_hot_keys: bool = Field(
         True,
         description="let hashrange top show the keys that are asked for most; off for keys that are secrets",
@@ -231,7 +275,32 @@ class LogConfig(BaseModel):
     access_log: bool = Field(False, description="log one line for every request")
 
 
-class ServeConfig(LogConfig, DataConfig, EndpointConfig, PoolConfig):
+def _list_of_names(value: Any) -> Any:
+    value = _list_of_origins(value)
+    return tuple(str(each).lower() for each in value) if isinstance(value, list | tuple) else value
+
+
+class ConsoleConfig(BaseModel):
+    """Settings of whatever serves the web console: the embedded server and a router."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    console: bool = Field(False, description="serve the web console, on a port of its own")
+    console_host: str = Field(
+        "127.0.0.1", min_length=1, description="address that the console listens on; 0.0.0.0 for all"
+    )
+    console_port: Whole = Field(
+        8088, ge=0, le=65_535, description="TCP port of the console; 0 picks a free one"
+    )
+    console_edit: bool = Field(
+        False, description="let the console's users change items, and make and delete tables"
+    )
+    console_names: Annotated[tuple[str, ...], BeforeValidator(_list_of_names)] = Field(
+        (), description="host names that browsers open the console by, comma-separated; addresses need none"
+    )
+
+
+class ServeConfig(LogConfig, DataConfig, EndpointConfig, PoolConfig, RegionsConfig, ConsoleConfig):
     """The effective settings of one embedded server; frozen, so that parts may keep what they read."""
 
     triggers: bool = Field(False, description="run functions on table changes")
@@ -250,8 +319,7 @@ class ServeConfig(LogConfig, DataConfig, EndpointConfig, PoolConfig):
     dax_memory_mb: Whole = Field(
         256, ge=1, le=1_048_576, description="memory of a cache node for items and query results"
     )
-    console: bool = Field(False, description="serve the web console")
 
 
-Setting = str | int | float | bool | Path | tuple[str, ...] | tuple[Credential, ...] | None
+Setting = str | int | float | bool | Path | tuple[str, ...] | tuple[Credential, ...] | Credential | None
 """Any value a setting can have, for printing."""

@@ -23,14 +23,14 @@ from pydantic import ValidationError
 from hashrange.runtime.config import Credential, ServeConfig
 from hashrange.runtime.credentials import parse_credential_list, read_credentials_file
 from hashrange.runtime.expectations import expectation
+from hashrange.runtime.peers import contradiction
 
 ENVIRONMENT_PREFIX = "HASHRANGE_"
 FILE_VARIABLE = ENVIRONMENT_PREFIX + "CONFIG"
 DEFAULT_SOURCE = "default"
 
-_UNBUILT = {
-    "console": "the web console",
-}
+SECRET_SETTINGS = frozenset({"peer_credentials"})
+"""Settings whose values are never shown."""
 
 
 @dataclass(frozen=True)
@@ -178,6 +178,8 @@ def _problem(layer: _Layer, location: tuple[int | str, ...], message: str) -> Pr
         where = "".join(f"[{part + 1}]" if isinstance(part, int) else f".{part}" for part in location[1:])
         hint = f"{message[:1].lower()}{message[1:]}; give access_key and secret"
         return Problem(layer.label(name) + where, hint)
+    if name in SECRET_SETTINGS:
+        return Problem(layer.label(name), f"must be {expectation(name)}")
     return Problem(layer.label(name), f"must be {expectation(name)}, not {layer.values.get(name)!r}")
 
 
@@ -231,12 +233,12 @@ def _check_duplicates(credentials: tuple[Credential, ...], source: str, problems
 
 
 def _check_whole(config: ServeConfig, sources: dict[str, str], problems: list[Problem]) -> None:
-    """Rules on the merged configuration, and settings that this version knows but cannot honour."""
-    for name, what in _UNBUILT.items():
-        if getattr(config, name):
-            problems.append(
-                Problem(sources[name], f"{what} is not available in this version; remove the setting")
-            )
+    """Rules on the merged configuration."""
+    if config.console and config.console_port == config.port != 0:
+        problems.append(Problem(sources["console_port"], "must differ from port; choose another one"))
+    impossible = contradiction(config.region, config.peers)
+    if impossible:
+        problems.append(Problem(sources["peers"], impossible))
     if not config.in_memory and config.data_dir.exists() and not config.data_dir.is_dir():
         problems.append(
             Problem(

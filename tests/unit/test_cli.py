@@ -74,7 +74,10 @@ def test_every_command_shows_examples(command: str) -> None:
 def test_every_setting_has_a_flag_with_its_default_in_the_help() -> None:
     command = typer.main.get_command(app).commands["serve"]  # type: ignore[attr-defined]
     options = {parameter.name: parameter for parameter in command.params}
-    fields = set(ServeConfig.model_fields) - {"credentials"}  # secrets do not belong on a command line
+    fields = set(ServeConfig.model_fields) - {
+        "credentials",
+        "peer_credentials",
+    }  # secrets do not belong on a command line
     assert set(options) - {"config", "print_config", "help"} == fields
     for name in fields:
         assert options[name].opts == [flag_of(name)]

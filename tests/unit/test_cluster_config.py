@@ -147,3 +147,21 @@ def test_the_times_of_streams_reach_the_node(tmp_path: Path) -> None:
     assert (settings.stream_retention_s, settings.stream_rollover_s) == (60.0, 2.5)
     (problem,) = problems(load_node, node_file(tmp_path / "w.toml", stream_rollover_s=0), {})
     assert "stream_rollover_s" in problem and "from 1 to 604800" in problem
+
+
+def test_peers_of_a_node_and_a_router(tmp_path: Path) -> None:
+    file = node_file(
+        tmp_path / "n.toml", peers=["eu-west-1=http://h:1|http://h:2"], peer_credentials="K:geheim"
+    )
+    config = load_node(file, {})
+    assert config.peers == ("eu-west-1=http://h:1|http://h:2",)
+    assert config.peer_credentials is not None
+    assert config.peer_credentials.access_key == "K"
+    file.write_text(as_toml({"seeds": ["1/a:1"]}))
+    environ = {"HASHRANGE_PEERS": "us-east-1=http://h:1", "HASHRANGE_PEER_CREDENTIALS": "geheim"}
+    (problem,) = problems(load_router, file, environ)
+    assert problem == "HASHRANGE_PEER_CREDENTIALS: must be ACCESS_KEY:SECRET, one pair"
+    (problem,) = problems(load_router, file, {"HASHRANGE_PEERS": "us-east-1=http://h:1"})
+    assert problem.startswith("HASHRANGE_PEERS: us-east-1 is this region itself")
+    (problem,) = problems(load_router, file, {"HASHRANGE_PEERS": "eu=h"})
+    assert problem.startswith("HASHRANGE_PEERS: 'h' is no endpoint of eu")

@@ -226,3 +226,39 @@ def test_every_setting_has_a_description_and_says_what_it_accepts(name: str) -> 
 def test_the_configuration_is_frozen() -> None:
     with pytest.raises(ValueError, match="frozen"):
         load_with().config.port = 1
+
+
+def test_peers_are_a_list_or_a_text_and_credentials_of_peers_stay_secret(tmp_path: Path) -> None:
+    url = "http://10.1.0.5:8000"
+    loaded = load_with({"peers": f"eu-west-1={url}|https://[::1]:1/, ap-northeast-1=http://h"})
+    assert loaded.config.peers == (f"eu-west-1={url}|https://[::1]:1", "ap-northeast-1=http://h")
+    file = written(tmp_path, f'peers = ["eu-west-1={url}"]\npeer_credentials = "K:geheim"\n')
+    loaded = load_with(file=file)
+    assert loaded.config.peers == (f"eu-west-1={url}",)
+    assert loaded.config.peer_credentials is not None
+    assert loaded.config.peer_credentials.secret.get_secret_value() == "geheim"
+    assert "geheim" not in as_toml(loaded) + repr(loaded)
+    assert "access_key = \"K\"" in as_toml(loaded)
+
+
+@pytest.mark.parametrize(
+    ("peers", "words"),
+    [
+        ("eu-west-1", "must be a list of REGION=URL"),
+        ("eu-west-1=10.1.0.5:8000", "must be a list of REGION=URL"),
+        ("eu-west-1=http://h:0", "must be a list of REGION=URL"),
+        ("eu-west-1=http://h/path", "must be a list of REGION=URL"),
+        ("eu-west-1=http://h,eu-west-1=http://i", "must be a list of REGION=URL"),
+        ("us-east-1=http://h:1", "us-east-1 is this region itself"),
+        ("r-20=http://h:1,r-412=http://h:2", "r-20 and r-412 have the same number"),
+    ],
+)
+def test_peers_that_cannot_be(peers: str, words: str) -> None:
+    (problem,) = problems_of({"peers": peers})
+    assert problem.startswith(f"--peers: {words}")
+
+
+def test_bad_credentials_of_peers_are_not_repeated() -> None:
+    assert problems_of(environ={"HASHRANGE_PEER_CREDENTIALS": "geheim"}) == [
+        "HASHRANGE_PEER_CREDENTIALS: must be ACCESS_KEY:SECRET, one pair"
+    ]
