@@ -8,7 +8,7 @@ Layout, little-endian (this is on disk; a change needs a new version byte):
     0       1     format version, 1
     1       1     flags: TOMBSTONE
     2       2     number of the region that wrote it (`hashrange.model.regions`); 0 in tables of one region
-    4       4     item size in bytes, as counted against the 400 KB limit
+    4       4     item size in bytes, as counted against the 400 KB limit; of a tombstone, when it was stored
     8       8     stamp of the last write: milliseconds since 1970 << 16 | logical counter
     16      8     index of the log entry that wrote it
     24            item as canonical JSON
@@ -35,9 +35,9 @@ def pack(item_json: bytes, size: int, stamp: int, index: int, flags: int = 0, re
     return _pack(VERSION, flags, region, size, stamp, index) + item_json
 
 
-def tombstone(stamp: int, index: int, region: int) -> bytes:
-    """The record of a deleted item."""
-    return _pack(VERSION, TOMBSTONE, region, 0, stamp, index)
+def tombstone(stamp: int, index: int, region: int, stored_s: int = 0) -> bytes:
+    """The record of a deleted item; `stored_s` is when it was stored, in seconds since 1970."""
+    return _pack(VERSION, TOMBSTONE, region, stored_s, stamp, index)
 
 
 def region(record: bytes) -> int:

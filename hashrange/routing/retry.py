@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from hashrange.errors import ApiError, internal, unavailable
-from hashrange.wire import cluster, documents, streams, transactions
+from hashrange.wire import cluster, documents, regions, streams, transactions
 from hashrange.wire import messages as wire
 from hashrange.wire.capacity import CapacityReport
 from hashrange.wire.faults import LeadershipLost, NotLeader, Overloaded, RoutingError, StaleRoute, Unreachable
@@ -44,6 +44,7 @@ RULES: dict[type, Rule] = {
     transactions.TransactPrepare: Rule(changes=True),
     transactions.TransactFinish: Rule(changes=True),
     transactions.TransactRead: Rule(),
+    regions.ApplyReplicated: Rule(changes=True),
     streams.ReadShards: Rule(),
     streams.ReadRecords: Rule(patience=3.0),
     streams.LocateRecord: Rule(),
@@ -63,7 +64,8 @@ RULES: dict[type, Rule] = {
     cluster.SplitHint: Rule(),
 }
 """Every message that is routed. A WriteItem is repeatable because the transport gives it a request id, messages of
-transactions because of their txid, a CapacityReport because of its number."""
+transactions because of their txid, ApplyReplicated because of the versions in it, a CapacityReport because of its
+number."""
 
 
 def patience_of(message: Any) -> float:

@@ -18,10 +18,11 @@ from typing import Any, Protocol
 import orjson
 
 from hashrange.errors import ApiError
-from hashrange.wire import cluster, control_codec, data_codec, hot, stream_codec, transact_codec
+from hashrange.wire import cluster, control_codec, data_codec, hot, region_codec, stream_codec, transact_codec
 from hashrange.wire import messages as wire
 from hashrange.wire.fields import Decoder, Encoder, FrameError
 from hashrange.wire.pb import rpc_pb2 as rpc
+from hashrange.wire.regions import ReplicatedOutcome
 from hashrange.wire.streams import RecordPage
 from hashrange.wire.transactions import TransactOutcome, TransactVersions
 
@@ -39,6 +40,7 @@ _TOTALS = bytes((rpc.ANSWER_TABLE_TOTALS,))
 _OUTCOME = bytes((rpc.ANSWER_TRANSACT_OUTCOME,))
 _VERSIONS = bytes((rpc.ANSWER_TRANSACT_VERSIONS,))
 _RECORD_PAGE = bytes((rpc.ANSWER_RECORD_PAGE,))
+_REPLICATED = bytes((rpc.ANSWER_REPLICATED_OUTCOME,))
 _NUMBER_END = 1 << 64
 
 
@@ -69,7 +71,7 @@ class Codec:
         numbers: dict[type, int] = {}
         encoders: dict[int, Encoder] = {}
         self._decoders: dict[int, Decoder] = {}
-        for part in (data_codec, transact_codec, stream_codec, control_codec):
+        for part in (data_codec, transact_codec, stream_codec, region_codec, control_codec):
             numbers |= part.NUMBERS
             encoders |= part.ENCODERS
             self._decoders |= part.DECODERS
@@ -141,6 +143,8 @@ class Codec:
             return _VERSIONS + transact_codec.encode_versions(answer)
         if kind is RecordPage:
             return _RECORD_PAGE + stream_codec.encode_page(answer)
+        if kind is ReplicatedOutcome:
+            return _REPLICATED + region_codec.encode_outcome(answer)
         if isinstance(answer, ApiError):
             return _FAILURE + data_codec.encode_failure(answer)
         if message.__class__ is wire.TableStatistics:
@@ -174,6 +178,8 @@ def _decode_other_reply(number: int, data: bytes) -> Any:
         return transact_codec.decode_versions(data)
     if number == rpc.ANSWER_RECORD_PAGE:
         return stream_codec.decode_page(data)
+    if number == rpc.ANSWER_REPLICATED_OUTCOME:
+        return region_codec.decode_outcome(data)
     if number == rpc.ANSWER_FAILURE:
         return data_codec.decode_failure(data)
     if number == rpc.ANSWER_NUMBER:

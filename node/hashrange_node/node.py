@@ -24,6 +24,7 @@ from hashrange_node.log.protocol import NodeLog
 from hashrange_node.membership import Membership
 from hashrange_node.meta.catalogue import Catalogue
 from hashrange_node.raft.settings import Rng
+from hashrange_node.regions.receiving import Receiving
 from hashrange_node.replica.budget import Ceilings
 from hashrange_node.replica.driver import Driver
 from hashrange_node.replica.group import Group
@@ -129,6 +130,7 @@ class Node:
         }
         self.transactions = Participant(self)
         self.streams = Streams(self)
+        self.receiving = Receiving(self)
         self.ceilings: Ceilings | None = None
         """What partitions may do in a second; set before any is opened, None without a bound."""
         self.membership = Membership(self)

@@ -373,3 +373,25 @@ class RecordPage(_message.Message):
     ended: bool
     records: _containers.RepeatedCompositeFieldContainer[RecordPage.Record]
     def __init__(self, after: _Optional[bytes] = ..., ended: _Optional[bool] = ..., records: _Optional[_Iterable[_Union[RecordPage.Record, _Mapping]]] = ...) -> None: ...
+
+class ApplyReplicated(_message.Message):
+    __slots__ = ("partition", "epoch", "source", "keys", "records")
+    PARTITION_FIELD_NUMBER: _ClassVar[int]
+    EPOCH_FIELD_NUMBER: _ClassVar[int]
+    SOURCE_FIELD_NUMBER: _ClassVar[int]
+    KEYS_FIELD_NUMBER: _ClassVar[int]
+    RECORDS_FIELD_NUMBER: _ClassVar[int]
+    partition: int
+    epoch: int
+    source: str
+    keys: _containers.RepeatedScalarFieldContainer[bytes]
+    records: _containers.RepeatedScalarFieldContainer[bytes]
+    def __init__(self, partition: _Optional[int] = ..., epoch: _Optional[int] = ..., source: _Optional[str] = ..., keys: _Optional[_Iterable[bytes]] = ..., records: _Optional[_Iterable[bytes]] = ...) -> None: ...
+
+class ReplicatedOutcome(_message.Message):
+    __slots__ = ("outcomes", "now")
+    OUTCOMES_FIELD_NUMBER: _ClassVar[int]
+    NOW_FIELD_NUMBER: _ClassVar[int]
+    outcomes: bytes
+    now: int
+    def __init__(self, outcomes: _Optional[bytes] = ..., now: _Optional[int] = ...) -> None: ...

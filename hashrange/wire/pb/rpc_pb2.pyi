@@ -31,6 +31,7 @@ class MessageType(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     READ_SHARDS: _ClassVar[MessageType]
     READ_RECORDS: _ClassVar[MessageType]
     LOCATE_RECORD: _ClassVar[MessageType]
+    APPLY_REPLICATED: _ClassVar[MessageType]
     RAFT_BATCH: _ClassVar[MessageType]
     SNAPSHOT_CHUNK: _ClassVar[MessageType]
     CHANGE_TABLE: _ClassVar[MessageType]
@@ -67,6 +68,7 @@ class AnswerType(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     ANSWER_TRANSACT_OUTCOME: _ClassVar[AnswerType]
     ANSWER_TRANSACT_VERSIONS: _ClassVar[AnswerType]
     ANSWER_RECORD_PAGE: _ClassVar[AnswerType]
+    ANSWER_REPLICATED_OUTCOME: _ClassVar[AnswerType]
 FRAME_UNSPECIFIED: FrameKind
 FRAME_HELLO: FrameKind
 FRAME_REFUSED: FrameKind
@@ -88,6 +90,7 @@ TRANSACT_READ: MessageType
 READ_SHARDS: MessageType
 READ_RECORDS: MessageType
 LOCATE_RECORD: MessageType
+APPLY_REPLICATED: MessageType
 RAFT_BATCH: MessageType
 SNAPSHOT_CHUNK: MessageType
 CHANGE_TABLE: MessageType
@@ -121,6 +124,7 @@ ANSWER_TABLE_TOTALS: AnswerType
 ANSWER_TRANSACT_OUTCOME: AnswerType
 ANSWER_TRANSACT_VERSIONS: AnswerType
 ANSWER_RECORD_PAGE: AnswerType
+ANSWER_REPLICATED_OUTCOME: AnswerType
 
 class Hello(_message.Message):
     __slots__ = ("protocol", "cluster", "kind", "id", "incarnation", "process", "az", "expected")

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 Mutation = tuple[bytes, bytes | None]
 Count = tuple[int, int, int]
 KeyRange = tuple[bytes, bytes]
+Marked = tuple[bytes, int, int]
 
 _pack = msgpack.Packer(autoreset=True, use_bin_type=True).pack
 
@@ -33,7 +34,8 @@ class Effects:
 
     `request` is (session, sequence, stamp, encoded result) of a write that may be sent again. `deleted` is the stamp
     of what deletes an item, 0 when nothing does. `released` are the locks of transactions that go, known here alone,
-    and so is `recorded`: the entry has records of a stream, or changes its shards.
+    and so are `recorded`: the entry has records of a stream, or changes its shards; and `marked`: of items that were
+    changed for other regions relative key, stamp and bits of the mark.
     """
 
     __slots__ = (
@@ -41,6 +43,7 @@ class Effects:
         "counts",
         "deleted",
         "fence",
+        "marked",
         "mutations",
         "queued",
         "ranges",
@@ -58,6 +61,7 @@ class Effects:
         self.result = result
         self.ranges: list[KeyRange] = []
         self.queued: list[tuple[bytes, list[Any]]] | None = None
+        self.marked: list[Marked] | None = None
         self.request: tuple[int, int, int, bytes] | None = None
         self.fence: tuple[int, int, int] | None = None
         self.deleted = 0

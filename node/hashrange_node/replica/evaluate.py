@@ -16,9 +16,11 @@ from hashrange.model import record as records
 from hashrange.model.key_rules import check_index_keys
 from hashrange.model.table import TableSchema
 from hashrange.model.value import Item, check_update_size, dump, item_size, value_size
+from hashrange.runtime.clock import wall_ms_of
 from hashrange.wire import messages as wire
 from hashrange.wire.messages import WriteItem, WriteResult
 from hashrange.wire.transactions import CHECK
+from hashrange_node.regions import versions
 from hashrange_node.replica.effects import Count, Effects, Mutation
 from hashrange_node.replica.place import Place
 from hashrange_node.replica.secondary import apply_secondary, expiry_key, expiry_of
@@ -40,7 +42,7 @@ def evaluate(
 
     What only checks a condition has no effects. Raises ApiError: ConditionalCheckFailedException, or a validation
     error of the update. A stamp never goes back for an item (`max(stamp, stored + 1)`), so that newer always means
-    later.
+    later. In a global table the effects have a mark for the other regions, and a deletion leaves a tombstone.
     """
     if current is not None:
         stored = records.stamp(current)
@@ -125,7 +127,8 @@ def _put(
     index: int,
 ) -> Effects:
     size = write.item_size
-    record = records.pack(write.item_json, size, stamp, index)
+    region = schema.region
+    record = records.pack(write.item_json, size, stamp, index, 0, region)
     mutations: list[Mutation] = [(full_key, record)]
     if current is None:
         result = WriteResult(0, size, None, None, stamp)
@@ -140,6 +143,8 @@ def _put(
         if old is None and current is not None:
             old = orjson.loads(current[HEADER:])
         apply_secondary(effects, schema, place, write.key, old, _new_item(write), stamp, index)
+    if region:
+        versions.mark(effects, schema, full_key, stamp)
     return effects
 
 
@@ -161,6 +166,11 @@ def _delete(
             return Effects([(entry, None)], [], WriteResult(0, 0))
     if current is None:
         return Effects([], [], WriteResult(0, 0, None, None, stamp))
+    now_s = wall_ms_of(stamp) // 1000
+    if write.expiry_s is not None and schema.region:
+        stamp = (
+            records.stamp(current) + 1
+        )  # just this version: what anybody else has written since is greater
     old_size = records.size(current)
     attributes = current[HEADER:] if write.returns == wire.RETURN_ALL_OLD else None
     result = WriteResult(old_size, 0, attributes, None, stamp)
@@ -168,6 +178,9 @@ def _delete(
     effects.deleted = stamp
     if schema.lsis or schema.gsis or schema.ttl_attribute:
         apply_secondary(effects, schema, place, write.key, old, None, stamp, index)
+    if schema.region:
+        versions.bury(effects, full_key, stamp, index, schema.region, now_s)
+        versions.mark(effects, schema, full_key, stamp)
     return effects
 
 
@@ -204,11 +217,13 @@ def _update(
         size = _updated_size(write, old, new, old_size)
         item_json = dump(new)
         counts: list[Count] = [(0, 0 if current is not None else 1, size - old_size)]
-        record = records.pack(item_json, size, stamp, index)
+        record = records.pack(item_json, size, stamp, index, 0, schema.region)
         result = WriteResult(old_size, size, None, None, stamp)
         effects = Effects([(full_key, record)], counts, result)
         if schema.lsis or schema.gsis or schema.ttl_attribute:
             apply_secondary(effects, schema, place, write.key, old, new, stamp, index)
+        if schema.region:
+            versions.mark(effects, schema, full_key, stamp)
     effects.result.attributes = _returned(write.returns, current, old, item_json, new, paths)
     return effects
 

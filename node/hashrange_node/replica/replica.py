@@ -12,7 +12,7 @@ from hashrange.model.table_units import write_units_half
 from hashrange.wire.faults import Overloaded
 from hashrange.wire.messages import Done, WriteEntries, WriteItem
 from hashrange_node.replica.budget import PartitionBudget, index_behind
-from hashrange_node.replica.effects import Count, Effects, Mutation
+from hashrange_node.replica.effects import Count, Effects, Marked, Mutation
 from hashrange_node.replica.evaluate import evaluate
 from hashrange_node.replica.group import Group
 from hashrange_node.replica.requests import TOO_OLD, encode_result
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from hashrange_node.streams.recording import Recording
 
 QueueSink = Callable[["Replica", list[tuple[bytes, list[Any]]]], None]
+MarkSink = Callable[["Replica", list[Marked]], None]
 LeadSink = Callable[["Replica", bool], None]
 SplitSink = Callable[["Replica"], None]
 
@@ -43,7 +44,8 @@ class Replica:
     transactions, while this replica leads; `locked` are the same by the keys of their items. `budget` bounds what the
     replica does in a second, None without a bound; `behind` is the global index that last held the queue up. `stream`
     keeps the shards of a table's partition; `recording` records changes while one is open, or has to be; `on_recorded`
-    is told when something was applied that readers wait for.
+    is told when something was applied that readers wait for, `on_marked` of items of a global table that were changed
+    for other regions.
     """
 
     __slots__ = (
@@ -61,6 +63,7 @@ class Replica:
         "locked",
         "locks",
         "on_leading",
+        "on_marked",
         "on_queued",
         "on_recorded",
         "on_split",
@@ -101,6 +104,7 @@ class Replica:
         self.stream: StreamKeeper | None = None
         self.recording: Recording | None = None
         self.on_recorded: Callable[[StreamKeeper], None] = _nothing
+        self.on_marked: MarkSink = _not_shipped
         self.items = keyspace.space_prefix(group.place.store, keyspace.ITEMS)
         self.locks = LockTable(transactions)
         self.locked = self.locks.held
@@ -224,7 +228,7 @@ class Replica:
         return True
 
     def write_entries(self, message: WriteEntries, done: Done) -> None:
-        """Apply entries of a global index, each only if it is newer than what is stored."""
+        """Apply entries of a global index, each only if it is not older than what is stored."""
         if self.splitting:
             done(unavailable("The partition is being split; retry later"))
             return
@@ -241,8 +245,8 @@ class Replica:
         for key, record, stamp in message.entries:
             full_key = self.items + key
             current = seen[full_key] if full_key in seen else self.newest(full_key)
-            if current is not None and records.stamp(current) >= stamp:
-                continue
+            if current is not None and records.stamp(current) > stamp:
+                continue  # with the same stamp a version of another region may have won
             if current is None and record is None:
                 continue
             mutations.append((full_key, record))
@@ -264,6 +268,8 @@ class Replica:
         queued = effects.queued
         if queued is not None and self.group.serving:
             self.on_queued(self, queued)
+        if effects.marked is not None and self.group.serving:
+            self.on_marked(self, effects.marked)
         if effects.recorded and self.stream is not None and self.stream.readers:
             self.on_recorded(self.stream)
         if effects.released is not None:
@@ -294,3 +300,7 @@ class Replica:
 
 def _nothing(keeper: StreamKeeper) -> None:
     """Nobody waits for records."""
+
+
+def _not_shipped(replica: Replica, marked: list[Marked]) -> None:
+    """No link to another region: the marks stay until there is one."""

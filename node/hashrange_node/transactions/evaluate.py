@@ -25,6 +25,7 @@ from hashrange.wire.transactions import (
     TOO_LARGE,
     TransactOutcome,
 )
+from hashrange_node.regions import versions
 from hashrange_node.replica.effects import Effects
 from hashrange_node.replica.evaluate import carry_out, evaluate
 from hashrange_node.replica.place import Place
@@ -103,7 +104,7 @@ def commit(actions: Sequence[WriteItem], situation: Situation, stamp: int) -> tu
             if recording is not None:
                 recorded = recording.add(effects, full_key, action.key, current, index, recorded)
                 sizes.images += records.size(current) if current is not None else 0
-            merge(merged, stamped(effects, full_key, current, stamp, index), place, index)
+            merge(merged, stamped(effects, schema, full_key, current, stamp, index), place, index)
     if sizes.items + sizes.images > _SURELY_FITS and _bytes_of(merged) > ENTRY_BYTES_MAX:
         refused = True
         results[-1] = validation(TOO_LARGE)
@@ -173,7 +174,7 @@ def finish(locks: Sequence[Lock], committed: bool, situation: Situation) -> Effe
             if recording is not None:
                 recorded = recording.add(effects, full_key, lock.key, current, index, recorded)
                 sizes += records.size(current) if current is not None else 0
-            merge(merged, stamped(effects, full_key, current, lock.stamp, index), place, index)
+            merge(merged, stamped(effects, schema, full_key, current, lock.stamp, index), place, index)
         merged.mutations.append((prefix + lock.key, None))
         released.append(lock)
         sizes += lock.size if recording is None else lock.size + lock.old_size
@@ -213,18 +214,23 @@ def _bytes_of(effects: Effects) -> int:
     return sum(len(value) for _, value in effects.mutations if value is not None)
 
 
-def stamped(effects: Effects, full_key: bytes, current: bytes | None, stamp: int, index: int) -> Effects:
+def stamped(
+    effects: Effects, schema: TableSchema, full_key: bytes, current: bytes | None, stamp: int, index: int
+) -> Effects:
     """Effects that leave the stamp behind in the item, whether they change it or not.
 
-    For an item that is absent and stays so, the group's watermark keeps it.
+    For an item that is absent and stays so, the group's watermark keeps it. An item of a global table that has a new
+    stamp has a new version, which the other regions need like any other.
     """
     mutations = effects.mutations
     if not mutations or mutations[0][0] != full_key:
         if current is None:
             effects.deleted = max(effects.deleted, stamp)
         else:
-            record = records.pack(current[HEADER:], records.size(current), stamp, index)
+            size = records.size(current)
+            record = records.pack(current[HEADER:], size, stamp, index, 0, schema.region)
             mutations.append((full_key, record))
+            versions.mark(effects, schema, full_key, stamp)
     return effects
 
 
@@ -249,6 +255,11 @@ def merge(merged: Effects, effects: Effects, place: Place, index: int) -> None:
     if effects.deleted > merged.deleted:
         merged.deleted = effects.deleted
     merged.recorded = merged.recorded or effects.recorded
+    if effects.marked is not None:
+        if merged.marked is None:
+            merged.marked = effects.marked
+        else:
+            merged.marked.extend(effects.marked)
 
 
 def errors_only(results: Sequence[WriteResult | ApiError | None]) -> list[WriteResult | ApiError | None]:
