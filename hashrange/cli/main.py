@@ -13,9 +13,11 @@ import typer
 
 from hashrange import __version__
 from hashrange.cli import local_flags, serve
+from hashrange.cli.bench import command as bench
 from hashrange.cli.cluster import commands as cluster
 from hashrange.cli.dax import commands as dax
 from hashrange.cli.functions import commands as functions
+from hashrange.cli.regions import commands as regions
 
 ABOUT = """A distributed, DynamoDB-compatible datastore.
 
@@ -37,7 +39,9 @@ app = typer.Typer(
     context_settings={"help_option_names": ["--help", "-h"]},
 )
 app.command("serve")(serve.serve)
+app.command("bench", cls=bench.BenchCommand, help=bench.HELP)(bench.bench)
 app.add_typer(cluster.app, name="cluster")
+app.add_typer(regions.app, name="regions")
 app.add_typer(dax.app, name="dax")
 app.add_typer(functions.app, name="functions")
 
@@ -166,76 +170,6 @@ def api(
     from hashrange.cli import api_table
 
     api_table.show(as_json)
-
-
-@app.command()
-def bench(
-    workload: Annotated[str, typer.Argument(metavar="WORKLOAD", help="What to do.")] = "mix",
-    endpoint: Annotated[str, typer.Option(help="Endpoint to put load on.")] = "http://127.0.0.1:8000",
-    table: Annotated[str, typer.Option(help="Table to use; made when missing.")] = "hashrange-bench",
-    connections: Annotated[int, typer.Option(min=1, max=10_000, help="Connections over all processes.")] = 16,
-    processes: Annotated[int, typer.Option(min=1, max=64, help="Processes that generate load.")] = 1,
-    duration: Annotated[float, typer.Option(min=0.1, metavar="SECONDS", help="How long to measure.")] = 10.0,
-    count: Annotated[
-        int | None, typer.Option(min=1, help="Send this many requests instead of measuring for a time.")
-    ] = None,
-    rate: Annotated[
-        float | None,
-        typer.Option(min=0.1, help="Requests per second to send; otherwise as fast as answers come."),
-    ] = None,
-    items: Annotated[int, typer.Option(min=10, help="Items to preload and to work on.")] = 10_000,
-    value_bytes: Annotated[int, typer.Option(min=150, max=400_000, help="Size of an item.")] = 500,
-    warm_up: Annotated[
-        float, typer.Option(min=0, metavar="SECONDS", help="Load that is not counted, before.")
-    ] = 1.0,
-    sign: Annotated[
-        str | None,
-        typer.Option(metavar="KEY:SECRET", help="Sign requests; otherwise a constant header is sent."),
-    ] = None,
-    region: Annotated[str, typer.Option(help="Region to sign for.")] = "us-east-1",
-    server_pid: Annotated[
-        int | None, typer.Option(help="Process id of a local server, to measure its processor time.")
-    ] = None,
-    preload: Annotated[bool, typer.Option(help="Load the items first (skipped when they are there).")] = True,
-    consistent_reads: Annotated[
-        bool, typer.Option("--consistent-reads", help="Ask for strongly consistent reads.")
-    ] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON, for scripts.")] = False,
-) -> None:
-    """Put load on an endpoint and measure it.
-
-    Works against any DynamoDB endpoint. Workloads: get, put, update (ADD), query (10 items), mix.
-
-    The server's processor time is shown when it has /metrics, or is named by --server-pid.
-
-    Examples:
-      hashrange bench get
-      hashrange bench mix --connections 64 --processes 2 --duration 30
-      hashrange bench put --count 100000 --json
-    """
-    from hashrange.cli import bench as bench_command
-
-    bench_command.run(
-        bench_command.BenchOptions(
-            workload=workload,
-            endpoint=endpoint,
-            table=table,
-            connections=connections,
-            processes=processes,
-            duration_s=duration,
-            count=count,
-            rate=rate,
-            items=items,
-            value_bytes=value_bytes,
-            warm_up_s=warm_up,
-            sign=sign,
-            region=region,
-            server_pid=server_pid,
-            preload=preload,
-            consistent_reads=consistent_reads,
-            as_json=as_json,
-        )
-    )
 
 
 @app.command()

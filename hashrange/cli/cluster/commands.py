@@ -140,7 +140,7 @@ def status(
     """
     from hashrange.cli.cluster import status as status_command
 
-    _run(lambda: status_command.show(_place(data_dir, endpoint), as_json))
+    run_work(lambda: status_command.show(_place(data_dir, endpoint), as_json))
 
 
 @app.command("targets")
@@ -212,7 +212,7 @@ def decommission(
     """Move everything away from a node, then take it out of the cluster and stop it."""
     from hashrange.cli.cluster import operate
 
-    _run(lambda: operate.decommission(_place(data_dir, endpoint), node, wait, typer.echo))
+    run_work(lambda: operate.decommission(_place(data_dir, endpoint), node, wait, typer.echo))
 
 
 @app.command("add-node")
@@ -273,9 +273,9 @@ def cut(
     async def work() -> None:
         chosen = naming.resolve(layout, targets)
         named = naming.resolve(layout, off) if off else None
-        _say_all(await faults.cut(layout, chosen, faults.others_of(layout, chosen, named)))
+        say_all(await faults.cut(layout, chosen, faults.others_of(layout, chosen, named)))
 
-    _run(work)
+    run_work(work)
 
 
 @app.command()
@@ -292,12 +292,12 @@ def heal(
     layout = _layout(data_dir)
 
     async def work() -> None:
-        _say_all(await faults.heal(layout, naming.resolve(layout, targets) if targets else None))
+        say_all(await faults.heal(layout, naming.resolve(layout, targets) if targets else None))
 
-    _run(work)
+    run_work(work)
 
 
-def _run(work: Callable[[], Awaitable[Any]]) -> Any:
+def run_work(work: Callable[[], Awaitable[Any]]) -> Any:
     """Run a command; a LayoutError or AskError ends the program with its sentence and code 1."""
     import asyncio
 
@@ -338,11 +338,12 @@ def _names(data_dir: str, targets: list[str]) -> list[str]:
     async def work() -> list[str]:
         return [process.name for process in naming.resolve(layout, targets)]
 
-    names: list[str] = _run(work)
+    names: list[str] = run_work(work)
     return names
 
 
-def _say_all(sentences: list[str]) -> None:
+def say_all(sentences: list[str]) -> None:
+    """Print sentences, one a line."""
     for sentence in sentences:
         typer.echo(sentence)
 
@@ -354,21 +355,21 @@ def _signal(data_dir: str, verb: str, targets: list[str]) -> None:
     layout = _layout(data_dir)
 
     async def work() -> None:
-        _say_all(faults.signal_all(layout, verb, naming.resolve(layout, targets)))
+        say_all(faults.signal_all(layout, verb, naming.resolve(layout, targets)))
 
-    _run(work)
+    run_work(work)
 
 
 def _ask_supervisor(data_dir: str, request: dict[str, Any]) -> None:
     from hashrange.cli.cluster.control import command
 
     _layout(data_dir)
-    answer = _run(lambda: command(Path(data_dir), request, typer.echo))
+    answer = run_work(lambda: command(Path(data_dir), request, typer.echo))
     if request["verb"] == "stop":
-        _say_all([f"{name} is stopped" for name in answer["names"]])
+        say_all([f"{name} is stopped" for name in answer["names"]])
 
 
 def _command(data_dir: str, endpoint: str | None, verb: str, arguments: dict[str, Any]) -> None:
     from hashrange.cli.cluster import operate
 
-    _run(lambda: operate.command(_place(data_dir, endpoint), verb, arguments, typer.echo))
+    run_work(lambda: operate.command(_place(data_dir, endpoint), verb, arguments, typer.echo))

@@ -278,6 +278,7 @@ class Layout:
                     **asdict(process),
                     "address": self.address(process),
                     "metrics_url": self.admin_url(process) + "/metrics",
+            **self.region_settings,
                     "log": str(self.directory_of(process) / "log.txt"),
                 }
                 for process in self.processes

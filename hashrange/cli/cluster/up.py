@@ -72,7 +72,7 @@ def run(options: UpOptions) -> int:
         if options.triggers:
             check_packages()
         make_directory(options.directory)
-        with _lock(options.directory):
+        with lock(options.directory):
             return asyncio.run(_supervise(options))
     except LayoutError as error:
         print(f"hashrange: {error}", file=sys.stderr)
@@ -80,16 +80,16 @@ def run(options: UpOptions) -> int:
 
 
 @contextmanager
-def _lock(directory: Path) -> Iterator[None]:
-    """One supervisor for a directory; raises LayoutError when there is one already."""
+def lock(directory: Path, what: str = "cluster") -> Iterator[None]:
+    """One supervisor for a directory; raises LayoutError when there is one already. `what` has a `status` command."""
     descriptor = os.open(directory / "LOCK", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         pid = os.pread(descriptor, 32, 0).decode().strip()
         raise LayoutError(
-            f"the cluster in {directory} is running already (pid {pid}); look at it with "
-            "`hashrange cluster status`, or give another --data-dir and --port"
+            f"the {what} in {directory} {'is' if what == 'cluster' else 'are'} running already (pid {pid}); look "
+            f"with `hashrange {what} status`, or give another --data-dir and --port"
         ) from None
     else:
         os.ftruncate(descriptor, 0)
@@ -182,44 +182,75 @@ def _pairs(flag: str, texts: list[str]) -> dict[str, Any]:
     return pairs
 
 
-async def _supervise(options: UpOptions) -> int:
-    loop = asyncio.get_running_loop()
+class Run:
+    """One cluster from its start to its stop, in this process. `say` tells people what happens."""
+
+    def __init__(self, layout: Layout, say: Say) -> None:
+        self.layout = layout
+        self._say = say
+        self._supervisor = Supervisor(layout, say)
+        self._caches = Caches(self._supervisor, say)
+        self._server: asyncio.Server | None = None
+
+    async def prepare(self) -> None:
+        """Stop what an earlier supervisor left, and look whether the ports are free; raises LayoutError."""
+        layout = self.layout
+        await end_leftovers(layout, self._say)
+        # The control plane says which cache nodes there are to be.
+        layout.processes = [process for process in layout.processes if process.role != DAX]
+        check_ports(layout, layout.processes)
+        layout.boot = processes.boot_id()
+        layout.supervisor_pid = os.getpid()
+        layout.supervisor_started = processes.start_time(os.getpid())
+
+    async def start(self) -> None:
+        """Start everything and wait until it can serve; raises LayoutError. From then on other terminals are heard."""
+        begun = asyncio.get_running_loop().time()
+        self._say(f"starting {_in_words(self.layout)} in {self.layout.directory}")
+        await self._supervisor.start()
+        try:
+            await self._caches.start()
+        except ApiError as error:
+            raise LayoutError(f"the cache cluster could not be made: {error.message}") from None
+        self._say(f"everything is ready after {asyncio.get_running_loop().time() - begun:.1f} s")
+        self._server = await control.listen(self.layout.directory, self._supervisor.obey)
+
+    async def stop(self) -> None:
+        """Stop everything; also what was only half started."""
+        self._say(f"stopping: {_first_to_stop(self.layout)}routers first, then nodes")
+        if self._server is not None:
+            self._server.close()
+        await self._caches.stop()
+        await self._supervisor.stop()
+        self.layout.supervisor_pid = self.layout.supervisor_started = None
+        self.layout.save()
+        (self.layout.directory / control.NAME).unlink(missing_ok=True)
+        self._say("stopped")
+
+
+def stop_signals() -> asyncio.Event:
+    """Set by the first signal that asks this program to stop."""
     stopped = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        loop.add_signal_handler(number, stopped.set)
+        asyncio.get_running_loop().add_signal_handler(number, stopped.set)
+    return stopped
+
+
+async def _supervise(options: UpOptions) -> int:
+    stopped = stop_signals()
     layout = layout_for(options)
     report = _report()
-    await end_leftovers(layout, report.say)
-    # The control plane says which cache nodes there are to be.
-    layout.processes = [process for process in layout.processes if process.role != DAX]
-    check_ports(layout, layout.processes)
-    layout.boot = processes.boot_id()
-    layout.supervisor_pid = os.getpid()
-    layout.supervisor_started = processes.start_time(os.getpid())
-    supervisor = Supervisor(layout, report.say)
-    caches = Caches(supervisor, report.say)
-    server = None
+    running = Run(layout, report.say)
+    await running.prepare()
     code = 0
     try:
-        begun = loop.time()
-        report.say(f"starting {_in_words(layout)} in {layout.directory}")
-        if await _unless(stopped, _start(supervisor, caches)):
-            report.say(f"everything is ready after {loop.time() - begun:.1f} s")
-            server = await control.listen(layout.directory, supervisor.obey)
+        if await unless(stopped, running.start()):
             await report.follow(layout, stopped)
     except LayoutError as error:
         print(f"hashrange: {error}", file=sys.stderr)
         code = EXIT_START
     finally:
-        report.say(f"stopping: {_first_to_stop(layout)}routers first, then nodes")
-        if server is not None:
-            server.close()
-        await caches.stop()
-        await supervisor.stop()
-        layout.supervisor_pid = layout.supervisor_started = None
-        layout.save()
-        (layout.directory / control.NAME).unlink(missing_ok=True)
-        report.say("stopped")
+        await running.stop()
     return code
 
 
@@ -227,14 +258,6 @@ def _first_to_stop(layout: Layout) -> str:
     names = {DAX: "cache nodes", TRIGGERS: "pools"}
     there = [name for role, name in names.items() if layout.of(role)]
     return f"{', '.join(there)} and " if there else ""
-
-
-async def _start(supervisor: Supervisor, caches: Caches) -> None:
-    await supervisor.start()
-    try:
-        await caches.start()
-    except ApiError as error:
-        raise LayoutError(f"the cache cluster could not be made: {error.message}") from None
 
 
 def _in_words(layout: Layout) -> str:
@@ -249,7 +272,7 @@ def _in_words(layout: Layout) -> str:
     return f"{', '.join(parts[:-1])} and {parts[-1]}"
 
 
-async def _unless(stopped: asyncio.Event, work: Any) -> bool:
+async def unless(stopped: asyncio.Event, work: Any) -> bool:
     """Whether some work was finished before somebody asked for a stop, which cancels it."""
     task = asyncio.ensure_future(work)
     waiting = asyncio.create_task(stopped.wait())

@@ -1,0 +1,1 @@
+"""`hashrange regions`: several regions on this machine, and global tables between them."""
