@@ -103,6 +103,8 @@ class Layout:
     dax_nodes: int = 0
     """Nodes of the default cache cluster when it is made; 0: it is not."""
     dax_settings: dict[str, Any] = field(default_factory=dict)
+    region_settings: dict[str, Any] = field(default_factory=dict)
+    """About other regions: of nodes and routers, which alone speak to them."""
 
     def of(self, role: str) -> list[Process]:
         """The processes of one role, by id."""
@@ -213,6 +215,7 @@ class Layout:
                 "seeds": seeds,
                 "dax_base_port": self.dax_base_port,
                 "dax_zones": sorted({each.az for each in self.of(NODE)}),
+                **self.region_settings,
                 **self.router_settings,
             }
         if process.role == DAX:
@@ -271,6 +274,7 @@ class Layout:
             "trigger_settings": self.trigger_settings,
             "dax_nodes": self.dax_nodes,
             "dax_settings": self.dax_settings,
+            "region_settings": self.region_settings,
             "supervisor": {"pid": self.supervisor_pid, "started": self.supervisor_started},
             "boot": self.boot,
             "processes": [
@@ -321,6 +325,7 @@ def load(directory: Path) -> Layout:
             trigger_settings=document.get("trigger_settings", {}),
             dax_nodes=document.get("dax_nodes", 0),
             dax_settings=document.get("dax_settings", {}),
+            region_settings=document.get("region_settings", {}),
         )
     except FileNotFoundError:
         raise LayoutError(
