@@ -31,6 +31,7 @@ class ReplicationSettings:
     followers that are behind; log_memory_bytes: what of it is kept in memory, over all groups.
     snapshot_bytes_per_s: of the state sent to replicas that need it, per node. stream_retention_s: for how long the
     records of a stream are kept; stream_rollover_s: age at which an open shard is closed and another continues it.
+    tombstone_retention_s: for how long the deletions of a global table are remembered at least.
     """
 
     raft: Settings = field(default_factory=default_raft)
@@ -45,6 +46,7 @@ class ReplicationSettings:
     scrub_interval_s: float = 600.0
     stream_retention_s: float = 86_400.0
     stream_rollover_s: float = 14_400.0
+    tombstone_retention_s: float = 604_800.0
 
 
 @dataclass(slots=True)

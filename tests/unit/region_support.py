@@ -11,6 +11,7 @@ from hashrange_router.api.tables_create import plan_create
 
 from hashrange.model import record as records
 from hashrange.model.regions import region_number
+from hashrange.model.stream_record import StreamRecord, unpack
 from hashrange.model.table_document import TableDocument
 from hashrange.wire.messages import ChangeTable
 from hashrange.wire.regions import ApplyReplicated, ReplicatedOutcome
@@ -55,16 +56,23 @@ class RegionBench(TransactBench):
     def __init__(self, own: str = REGIONS[0], regions: Sequence[str] = REGIONS, **extra: Any) -> None:
         super().__init__(**extra)
         self.own = own
+        self.sweeper: Any = None
         self.replicate(regions)
+
+    def change(self, **members: Any) -> None:
+        """Change members of the table's document; None takes one away."""
+        document: Any = dict(self.node.catalogue.documents["Things"])
+        expected = (document["TableId"], document["Generation"])
+        for name, value in members.items():
+            document[name] = value
+            if value is None:
+                del document[name]
+        document["Generation"] += 1
+        assert self.ask(ChangeTable("Things", expected, document, [])) is not None
 
     def replicate(self, regions: Sequence[str] | None) -> None:
         """Let the table be a global one in these regions; None: no longer."""
-        document: Any = dict(self.node.catalogue.documents["Things"])
-        document.pop("Replication", None)
-        if regions is not None:
-            document["Replication"] = replication(self.own, regions)
-        expected = (document["TableId"], document["Generation"])
-        assert self.ask(ChangeTable("Things", expected, document, [])) is not None
+        self.change(Replication=replication(self.own, regions) if regions is not None else None)
 
     def kept(self, space: int) -> dict[bytes, bytes]:
         """What the table's store has in a space, by relative key."""
@@ -93,6 +101,13 @@ class RegionBench(TransactBench):
         key = self.key(name)
         record = self.kept(keyspace.ITEMS).get(key)
         return record if record is not None else self.tombstones[key]
+
+    def stream_records(self) -> list[StreamRecord]:
+        """What the table's stream has recorded."""
+        return [
+            unpack(int.from_bytes(key[-15:], "big"), value)
+            for key, value in self.kept(keyspace.STREAM).items()
+        ]
 
     def receive(self, *entries: tuple[bytes, bytes], source: str = REGIONS[1]) -> bytes:
         """Take what another region sends; the outcomes."""

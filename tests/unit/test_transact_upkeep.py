@@ -6,6 +6,7 @@ from typing import Any
 
 import orjson
 import pytest
+from hashrange_node.replica import collector
 from hashrange_node.replica.expiry import ExpirySweeper
 from hashrange_node.storage import keyspace
 from hashrange_node.transactions import markers
@@ -255,7 +256,7 @@ def test_a_row_waits_for_a_table_that_is_not_known_yet(bench: TransactBench) -> 
 
 
 def test_old_markers_are_deleted_and_no_others(bench: TransactBench, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(markers, "SLICE", 4)
+    monkeypatch.setattr(collector, "SLICE", 4)
     for number in range(11):
         bench.commit(number, bench.action("put", f"k{number}", V1))
     bench.advance(5)

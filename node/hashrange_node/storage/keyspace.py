@@ -51,6 +51,11 @@ def marker_key(store: int, item_key: bytes, txid: bytes) -> bytes:
     return space_prefix(store, MARKERS) + item_key[:8] + txid
 
 
+def item_key(key: bytes) -> bytes:
+    """Key of the item that a key of another space with the same relative key belongs to."""
+    return key[:9] + bytes((ITEMS,)) + key[10:]
+
+
 def queue_prefix(partition: int) -> bytes:
     """What all queued index changes of a partition begin with (9 bytes)."""
     return b"Q" + partition.to_bytes(8, "big")

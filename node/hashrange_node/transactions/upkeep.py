@@ -1,5 +1,7 @@
 """What a node does for transactions by itself: finish those that stalled, and clear away what they leave behind.
 
+Tombstones of global tables are cleared away here too: in the same way, and at the same pace.
+
 upkeep = Upkeep(node, wall_ms=..., monotonic=..., call_later=..., report=...)
 sweeper = ExpirySweeper(..., keeps=upkeep.ledger.keeps)
 upkeep.start()
@@ -10,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from hashrange_node.regions.tombstones import TombstoneCollector
 from hashrange_node.transactions.ledger import LedgerKeeper
 from hashrange_node.transactions.markers import MarkerCollector
 from hashrange_node.transactions.recovery import StalledLocks
@@ -35,6 +38,9 @@ class Upkeep:
     ) -> None:
         self.locks = StalledLocks(node, wall_ms, monotonic, report)
         self.markers = MarkerCollector(lambda: node.replicas.values(), lambda: node.stamps.wall)
+        self.tombstones = TombstoneCollector(
+            lambda: node.replicas.values(), lambda: node.stamps.wall, node.settings.tombstone_retention_s
+        )
         self.ledger = LedgerKeeper(node, wall_ms, report)
         self._call_later = call_later
         self._report = report
@@ -58,8 +64,12 @@ class Upkeep:
         if self.stopped:
             return
         more = False
-        try:
-            more = self.markers.step()
-        except Exception as error:
-            self._report("old markers of transactions could not be collected", error)
+        for what, collector in (
+            ("markers of transactions", self.markers),
+            ("tombstones of global tables", self.tombstones),
+        ):
+            try:
+                more |= collector.step()
+            except Exception as error:
+                self._report(f"old {what} could not be collected", error)
         self._call_later(SLICE_PAUSE_S if more else LOOK_S, self._collect)
