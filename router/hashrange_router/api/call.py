@@ -36,9 +36,22 @@ class Behind:
         self.failed = failed
 
 
-Operation = Generator["Message | list[Message] | Behind", Any, bytes]
+class Elsewhere:
+    """A question to somebody who is no node. `start` begins it; it calls what it is given with the answer, once.
+
+    The answer is told as it is, also one that is an exception; only an ApiError is raised.
+    """
+
+    __slots__ = ("start",)
+
+    def __init__(self, start: Callable[[Callable[[Any], None]], None]) -> None:
+        self.start = start
+
+
+Operation = Generator["Message | list[Message] | Behind | Elsewhere", Any, bytes]
 
 _SEVERAL = frozenset((list, Each))
+_RARE = frozenset((Behind, Elsewhere))
 
 
 class Call:
@@ -114,12 +127,16 @@ class Call:
             except Exception as error:
                 self._finish(self, error)
                 return
-            if message.__class__ is Behind:
-                self._leave_behind(message)
-                answer = None
-                continue
             self._inside = True
-            if message.__class__ in _SEVERAL:
+            if message.__class__ in _RARE:
+                if message.__class__ is Behind:
+                    self._inside = False
+                    self._leave_behind(message)
+                    answer = None
+                    continue
+                self._left = 1
+                message.start(self._answered)  # type: ignore[union-attr]
+            elif message.__class__ in _SEVERAL:
                 self._fan_out(message)
             else:
                 self._left = 1

@@ -92,7 +92,7 @@ def describe_targets(request: Request, controls: ControlDocuments, setting: Sett
             **described(what),
             "MinCapacity": target["Min"],
             "MaxCapacity": target["Max"],
-            "RoleARN": _role(setting.account),
+            "RoleARN": role(setting.account),
             "CreationTime": target["CreatedAt"],
             "SuspendedState": {m: suspended.get(kept, False) for kept, m in _SUSPENDED.items()},
             "ScalableTargetARN": target["Arn"],
@@ -101,7 +101,7 @@ def describe_targets(request: Request, controls: ControlDocuments, setting: Sett
     return pages.page(request, "ScalableTargets", found, render)
 
 
-def _role(account: str) -> str:
+def role(account: str) -> str:
     """The role that the service acts in: always its own, whatever a request names."""
     return (
         f"arn:aws:iam::{account}:role/aws-service-role/dynamodb.application-autoscaling.amazonaws.com/"

@@ -1,0 +1,51 @@
+"""The links to other regions as a router uses them: one request for the control of global tables, and its answer.
+
+    reply = yield from ask(links, "eu-west-1", {"Type": "probe", "Table": name, "Source": own})
+
+`RegionLinks` is implemented by the program, which knows endpoints and credentials; without peers there is none.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator
+from typing import Any, Protocol
+
+import orjson
+
+from hashrange.wire.regions import CONTROL_PATH
+from hashrange_router.api.call import Elsewhere
+
+Answered = Callable[["bytes | Exception"], None]
+
+
+class RegionLinks(Protocol):
+    """Links to other regions: HTTP to their routers, signed when credentials are configured."""
+
+    def knows(self, region: str) -> bool:
+        """Whether an endpoint of the region is configured."""
+        ...
+
+    def post(self, region: str, path: str, body: bytes, done: Answered) -> None:
+        """Send to any router of the region; `done` gets the body of the answer, or why there is none, once."""
+        ...
+
+
+class RegionAwayError(Exception):
+    """The other region was not reached, or did not answer as a region does. The text is for operators."""
+
+
+def ask(
+    links: RegionLinks, region: str, message: dict[str, Any]
+) -> Generator[Elsewhere, Any, dict[str, Any]]:
+    """The answer of another region to a control message; RegionAwayError when there is none."""
+    body = orjson.dumps(message)
+    answer = yield Elsewhere(lambda done: links.post(region, CONTROL_PATH, body, done))
+    if isinstance(answer, Exception):
+        raise RegionAwayError(str(answer))
+    try:
+        reply = orjson.loads(answer)
+    except orjson.JSONDecodeError as error:
+        raise RegionAwayError(f"{region} did not answer with JSON: {error}") from error
+    if not isinstance(reply, dict) or not isinstance(reply.get("State"), str):
+        raise RegionAwayError(f"{region} did not answer as a region does")
+    return reply
