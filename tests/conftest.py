@@ -18,17 +18,23 @@ from tests.conformance.server import running  # noqa: E402  (the path above come
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """Adds --network."""
+    """Adds --network and --campaigns."""
     parser.addoption(
         "--network",
         action="store_true",
         help="also run the tests that install packages from a registry (npm)",
+    )
+    parser.addoption(
+        "--campaigns",
+        action="store_true",
+        help="also run the tests that repeat a long campaign's faults and negative controls (five minutes)",
     )
 
 
 def pytest_configure(config: pytest.Config) -> None:
     """Registers our markers."""
     config.addinivalue_line("markers", "network: installs packages from a registry; runs with --network only")
+    config.addinivalue_line("markers", "campaign: part of a long campaign; runs with --campaigns only")
 
 
 def pytest_make_parametrize_id(val: object, argname: str) -> str | None:
@@ -37,13 +43,14 @@ def pytest_make_parametrize_id(val: object, argname: str) -> str | None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leaves the tests that need a registry out, unless asked for."""
-    if config.getoption("--network"):
-        return
-    left_out = [item for item in items if item.get_closest_marker("network")]
+    """Leaves out the tests that need a registry, and those of long campaigns, unless asked for."""
+    optional = {"network": "--network", "campaign": "--campaigns"}
+    unwanted = [marker for marker, option in optional.items() if not config.getoption(option)]
+    left_out = [item for item in items if any(item.get_closest_marker(marker) for marker in unwanted)]
     if left_out:
         config.hook.pytest_deselected(items=left_out)
-        items[:] = [item for item in items if not item.get_closest_marker("network")]
+        gone = set(left_out)
+        items[:] = [item for item in items if item not in gone]
 
 
 @pytest.fixture(scope="session")

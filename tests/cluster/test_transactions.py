@@ -23,6 +23,7 @@ def test_transactions_are_serializable_through_faults() -> None:
     assert verdict.transactions >= 200
 
 
+@pytest.mark.campaign
 def test_reads_that_are_no_transactions_are_found_out() -> None:
     """Negative control: the same load, but what should be read in one transaction is read item by item."""
     verdict = run(Options(seconds=10.0, seed=6, torn=True, compare_replicas=False, keep=False))
@@ -37,6 +38,7 @@ def test_transactions_of_routers_that_die_at_any_step_are_finished_by_others() -
     assert verdict.transactions >= 200
 
 
+@pytest.mark.campaign
 def test_a_ledger_that_takes_any_decision_is_found_out() -> None:
     """Negative control: routers wake up when their transactions were given up, and decide all the same."""
     verdict = play_frozen(2, 26.0, broken=True, compare_replicas=False)

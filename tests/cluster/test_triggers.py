@@ -27,6 +27,7 @@ def test_a_copy_is_exact_though_a_pool_and_a_node_are_killed_and_the_table_is_sp
     assert len(verdict.faults) == 3
 
 
+@pytest.mark.campaign
 def test_pools_that_heed_no_lease_are_found_out() -> None:
     """Negative control: every pool takes every shard, whoever has it."""
     program = (sys.executable, str(Path(__file__).with_name("broken_pool.py")))

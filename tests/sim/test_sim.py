@@ -7,7 +7,7 @@ import pytest
 from tests.sim.run import Simulation
 from tests.sim.sabotage import FAULTS, plan_for, sabotaged, simulation_for
 
-SEEDS = 200
+SEEDS = 120
 GROUPS = 10
 SABOTAGE_SEEDS = 150
 

@@ -7,7 +7,7 @@ import pytest
 from tests.sim.transactions.run import TransactSimulation, transactions_plan
 from tests.sim.transactions.sabotage import FAULTS, plan_for, sabotaged
 
-SEEDS = 20
+SEEDS = 10
 GROUPS = 5
 SABOTAGE_SEEDS = 60
 
