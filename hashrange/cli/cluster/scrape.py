@@ -1,4 +1,4 @@
-"""`hashrange cluster targets`: the processes of a local cluster as Prometheus reads them from a file (`file_sd_configs`).
+"""`hashrange cluster targets`: the processes of a local cluster for a file that Prometheus reads (`file_sd_configs`).
 
     [{"targets": ["127.0.0.1:8201"],
       "labels": {"job": "hashrange-nodes", "region", "zone", "role": "node", "process": "node-1"}}]
