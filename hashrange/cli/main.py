@@ -275,6 +275,28 @@ def repair(data_dir: DataDirectory = "hashrange-data", yes: Yes = False) -> None
 
 
 @app.command()
+def health(
+    url: Annotated[
+        str | None,
+        typer.Argument(metavar="[URL]", help="Where the server is; else found as in a container."),
+    ] = None,
+    live: Annotated[bool, typer.Option("--live", help="Ask whether it runs, not whether it can serve.")] = False,
+) -> None:
+    """Ask a server, or a process of a cluster, whether it can serve. The exit code says so: 0 or 1.
+
+    Without a URL: port 8000, or what HASHRANGE_ADMIN_PORT, HASHRANGE_PORT or the server of this container says.
+
+    Examples:
+      hashrange health
+      hashrange health http://10.0.1.5:8201
+      hashrange health --live 10.0.1.5:8201
+    """
+    from hashrange.cli import health as health_command
+
+    raise typer.Exit(health_command.run(url, ready=not live))
+
+
+@app.command()
 def version() -> None:
     """Print the version."""
     typer.echo(f"hashrange {__version__}")
