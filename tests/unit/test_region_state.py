@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+import orjson
 import pytest
 from hashrange_node.regions import versions
+from hashrange_node.replica.budget import Ceilings
 from hashrange_node.storage import keyspace
 
 from hashrange.errors import ApiError
@@ -268,6 +270,75 @@ def test_what_came_is_counted_by_its_source() -> None:
     bench.receive(entry)
     received = bench.node.receiving.counts["Things", REGIONS[1]]
     assert (received.applied, received.older, received.held, received.retried) == (1, 1, 0, 0)
+
+
+INDEXED = {
+    "AttributeDefinitions": [{"AttributeName": name, "AttributeType": "S"} for name in ("pk", "g")],
+    "GlobalSecondaryIndexes": [
+        {
+            "IndexName": "by_g",
+            "KeySchema": [{"AttributeName": "g", "KeyType": "HASH"}],
+            "Projection": {"ProjectionType": "ALL"},
+        }
+    ],
+}
+
+
+def indexed(bench: RegionBench) -> list[dict[str, Any]]:
+    """The items that the global index has, by their keys."""
+    prefix = keyspace.space_prefix(bench.schema().gsis[0].partitions.all[0].id, keyspace.ITEMS)
+    found = [
+        orjson.loads(records.item_json(entry))
+        for _, entry in bench.engine.scan(prefix, prefix + b"\xff" * 20)
+    ]
+    return sorted(found, key=lambda item: item["pk"]["S"])
+
+
+def test_global_indexes_follow_versions_of_the_same_time() -> None:
+    bench = RegionBench(**INDEXED)
+    low, high = sorted((OTHER, THIRD))
+    kept, moved, gone = (bench.key(name) for name in ("kept", "moved", "gone"))
+    names = ("kept", "moved", "gone")
+    bench.receive(
+        *((bench.key(name), record(bench, name, 5, low, g="x", v="old")) for name in names), source=REGIONS[1]
+    )
+    assert len(indexed(bench)) == 3
+    first = record(bench, "kept", 5, high, g="x", v="new")
+    second = record(bench, "moved", 5, high, g="y", v="new")
+    third = records.tombstone(records.stamp(first), 1, high)
+    assert bench.receive((kept, first), (moved, second), (gone, third)) == bytes((APPLIED,)) * 3
+    assert indexed(bench) == [orjson.loads(records.item_json(each)) for each in (first, second)]
+
+
+def test_items_that_do_not_fit_an_index_are_left_out_of_it() -> None:
+    bench = RegionBench(**INDEXED)
+    item = records.pack(b'{"pk":{"S":"a"},"g":{"N":"5"}}', 9, 5, 1, 0, OTHER)
+    assert bench.receive((bench.key("a"), item)) == bytes((APPLIED,))
+    assert indexed(bench) == [] and bench.state()
+
+
+def test_a_stream_tells_of_what_came_from_elsewhere() -> None:
+    bench = RegionBench(StreamSpecification={"StreamEnabled": True, "StreamViewType": "NEW_AND_OLD_IMAGES"})
+    key = bench.key("a")
+    first, same = record(bench, "a", 40, v="1"), record(bench, "a", 30, v="1")
+    other, gone = (
+        record(bench, "a", 20, v="2"),
+        records.tombstone(records.stamp(record(bench, "a")), 1, OTHER),
+    )
+    assert bench.receive((key, first), (key, same), (key, other), (key, gone)) == bytes((APPLIED,)) * 4
+    found = bench.stream_records()
+    assert [each.event for each in found] == ["INSERT", "MODIFY", "REMOVE"], "none of what changes nothing"
+    assert [each.stamp for each in found] == [records.stamp(each) for each in (first, other, gone)]
+
+
+def test_what_came_from_elsewhere_is_charged_but_never_refused() -> None:
+    bench = RegionBench()
+    ceilings = Ceilings("on", 1.0, lambda: bench.scheduler.now)
+    bench.replica.budget = budget = ceilings.budget(bench.schema(), None)
+    assert budget is not None
+    budget.charge_write(1_000_000)
+    assert isinstance(bench.write(bench.action("put", "b")), ApiError)
+    assert bench.receive((bench.key("a"), record(bench, "a"))) == bytes((APPLIED,))
 
 
 def test_a_restart_keeps_marks_and_tombstones() -> None:
