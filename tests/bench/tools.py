@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from hashrange_client.load import shape
-from hashrange_client.load.requests import OPERATION_OF, Head, templates
+from hashrange_client.load.requests import Head, templates
 from hashrange_client.load.run import generate
 from hashrange_client.load.settings import LoadSettings
 
@@ -84,7 +84,7 @@ def _measure_with_wrk(server: Server, settings: LoadSettings, scratch: Path) -> 
 
 def lua_script(settings: LoadSettings) -> str:
     """A script that sends the settings' workload (one operation) with random keys."""
-    template = templates(settings, Head(settings))[OPERATION_OF[settings.workload]]
+    template = templates(settings, Head(settings))[settings.workload]
     before, between, after, sorted_key = template.parts()
     items = settings.items - settings.items % shape.PER_PARTITION
     key = f'string.format("p%08d", math.floor(n / {shape.PER_PARTITION}))'

@@ -16,6 +16,8 @@ import asyncio
 import json
 import random
 import tempfile
+import threading
+import time
 import uuid
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
@@ -25,10 +27,13 @@ from typing import Any
 
 import uvloop
 from hashrange_client.load import shape
-from hashrange_client.load.connection import Budget, LoadConnection, Tally, open_connection
+from hashrange_client.load.engine import Engine
 from hashrange_client.load.prepare import prepare
-from hashrange_client.load.requests import Head
+from hashrange_client.load.replies import HttpReplies
+from hashrange_client.load.requests import Head, Step
+from hashrange_client.load.series import Series, figures
 from hashrange_client.load.settings import LoadSettings
+from hashrange_client.load.sockets import Connector
 
 from tests.bench.servers import Place, Server, start
 
@@ -126,72 +131,40 @@ class Source:
             self.requests.append((operation, head.request(operation, shape.compact(request))))
         self._at = 0
 
-    def next(self) -> tuple[str, bytes]:
-        """Operation and bytes of the next request, round and round."""
+    def next(self) -> Step:
+        """The next request, round and round."""
         self._at += 1
-        return self.requests[self._at % len(self.requests)]
+        operation, request = self.requests[self._at % len(self.requests)]
+        return operation, request, None
 
 
-class Run:
-    """One workload on one server."""
+def measure(settings: LoadSettings, source: Source, server: Server) -> Figures:
+    """Warm up, then measure one workload on one server for the duration of the settings."""
+    series = Series(1)
+    cpu_s: list[float] = []
 
-    def __init__(self, settings: LoadSettings, source: Source, server: Server) -> None:
-        self._settings = settings
-        self._source = source
-        self._server = server
-        self._tally = Tally()
-        self._budget = Budget(None)
-        self._idle = 0
-        self._all_idle = asyncio.Event()
+    def emit(message: dict[str, Any]) -> None:
+        if "second" in message:
+            series.add(message)
 
-    async def measure(self) -> Figures:
-        """Warm up, then measure for the duration of the settings."""
-        settings = self._settings
-        connections = []
-        for _ in range(settings.connections):
-            made = LoadConnection(
-                settings,
-                self._source,  # type: ignore[arg-type]
-                self._tally,
-                self._budget,
-                None,
-                self._on_idle,
-            )
-            await open_connection(settings, lambda made=made: made)  # type: ignore[misc]
-            connections.append(made)
-        await self._phase(connections, settings.warm_up_s)
-        self._tally.reset()
-        before = self._server.cpu_s() or 0.0
-        started = asyncio.get_running_loop().time()
-        await self._phase(connections, settings.duration_s)
-        seconds = asyncio.get_running_loop().time() - started
-        used = (self._server.cpu_s() or 0.0) - before
-        for connection in connections:
-            connection.stop()
-        done = max(self._tally.done, 1)
-        latency = next(iter(self._tally.latencies.values()), None)
-        return Figures(
-            done / seconds,
-            used * 1e6 / done,
-            latency.get_value_at_percentile(50) if latency else 0.0,
-            latency.get_value_at_percentile(99) if latency else 0.0,
-            self._tally.errors.total(),
-        )
-
-    async def _phase(self, connections: list[LoadConnection], seconds: float) -> None:
-        self._idle = 0
-        self._all_idle.clear()
-        self._budget.left = None
-        for connection in connections:
-            connection.start()
-        await asyncio.sleep(seconds)
-        self._budget.left = 0
-        await self._all_idle.wait()
-
-    def _on_idle(self) -> None:
-        self._idle += 1
-        if self._idle == self._settings.connections:
-            self._all_idle.set()
+    engine = Engine(Connector(settings.host, settings.port), HttpReplies(), source, emit)
+    engine.connect(settings.connections)
+    measured = time.perf_counter() + settings.warm_up_s
+    reading = threading.Timer(settings.warm_up_s, lambda: cpu_s.append(server.cpu_s() or 0.0))
+    reading.start()
+    told = engine.run(time.perf_counter(), measured, measured + settings.duration_s, None)
+    reading.join()
+    used = (server.cpu_s() or 0.0) - cpu_s[0]
+    series.finish()
+    found = figures(next(iter(series.operations.values()), {}))
+    done = max(found["requests"], 1)
+    return Figures(
+        done / told["seconds"],
+        used * 1e6 / done,
+        float(found["p50_us"]),
+        float(found["p99_us"]),
+        series.errors.total(),
+    )
 
 
 def measure_server(server: Server, arguments: argparse.Namespace) -> dict[str, list[Figures]]:
@@ -212,7 +185,7 @@ def measure_server(server: Server, arguments: argparse.Namespace) -> dict[str, l
             for workload in WORKLOADS:
                 # A token is used once: as many requests as can be sent in the time, and more.
                 source = Source(workload, seeded, round(arguments.requests_max * (arguments.seconds + 1)))
-                found[workload.name].append(runner.run(Run(seeded, source, server).measure()))
+                found[workload.name].append(measure(seeded, source, server))
     return found
 
 

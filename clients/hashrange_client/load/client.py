@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import ssl
 from typing import Any, cast
 
 import orjson
 
 from hashrange_client.load import shape
-from hashrange_client.load.connection import open_connection
 from hashrange_client.load.http import ProtocolError, Response, ResponseReader
 from hashrange_client.load.requests import Head
 from hashrange_client.load.settings import LoadError, LoadSettings
@@ -38,7 +38,11 @@ class Client(asyncio.Protocol):
     async def connect(settings: LoadSettings) -> Client:
         """Open a connection; raises `LoadError` when nobody answers."""
         try:
-            return await open_connection(settings, lambda: Client(settings))
+            context = ssl.create_default_context() if settings.tls else None
+            _, client = await asyncio.get_running_loop().create_connection(
+                lambda: Client(settings), settings.host, settings.port, ssl=context
+            )
+            return client
         except OSError as error:
             raise LoadError(
                 f"{settings.endpoint} does not answer ({error.strerror or error}); start the server, "

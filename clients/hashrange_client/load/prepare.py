@@ -6,8 +6,8 @@ import asyncio
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from hashrange_client.load import shape
 from hashrange_client.load.client import CallError, Client
+from hashrange_client.load.documents import shape_of
 from hashrange_client.load.settings import LoadError, LoadSettings
 
 BATCH_ITEMS = 25
@@ -29,7 +29,7 @@ async def prepare(settings: LoadSettings, progress: Progress | None = None) -> b
     settings.check()
     client = await Client.connect(settings)
     try:
-        await ensure_table(client, settings.table)
+        await ensure_table(client, settings.table, settings)
         if await _is_loaded(client, settings):
             return False
         await _load(settings, progress)
@@ -41,35 +41,46 @@ async def prepare(settings: LoadSettings, progress: Progress | None = None) -> b
         client.close()
 
 
-async def ensure_table(client: Client, table: str) -> None:
-    """Create the table unless it is there, and wait until it is ACTIVE."""
+async def ensure_table(client: Client, table: str, settings: LoadSettings | None = None) -> None:
+    """Create the table, for the items of `settings`, unless it is there, and wait until it is ACTIVE."""
+    definition = shape_of(settings or LoadSettings()).table_definition(table)
     try:
-        await client.call("CreateTable", shape.table_definition(table))
+        await client.call("CreateTable", definition)
     except CallError as error:
         if error.type_name != "ResourceInUseException":
             raise
     for _ in range(round(ACTIVE_TIMEOUT_S / ACTIVE_POLL_S)):
         description = (await client.call("DescribeTable", {"TableName": table}))["Table"]
         if description["TableStatus"] == "ACTIVE":
-            _check_keys(table, description)
+            _check_keys(table, description, definition)
             return
         await asyncio.sleep(ACTIVE_POLL_S)
     raise LoadError(f"table {table} has not become ACTIVE within {ACTIVE_TIMEOUT_S:.0f} seconds")
 
 
-def _check_keys(table: str, description: dict[str, Any]) -> None:
+def _check_keys(table: str, description: dict[str, Any], definition: dict[str, Any]) -> None:
     names = [part["AttributeName"] for part in description["KeySchema"]]
-    if names != ["pk", "sk"]:
-        raise LoadError(f"table {table} has other keys than pk and sk; name a table of its own with --table")
+    wanted = [part["AttributeName"] for part in definition["KeySchema"]]
+    if names != wanted:
+        raise LoadError(
+            f"table {table} has other keys than {' and '.join(wanted)}; name a table of its own with --table"
+        )
+
+
+def _marker_key(settings: LoadSettings) -> dict[str, Any]:
+    """Where preloading notes what it has loaded; outside the keys of items."""
+    schema = shape_of(settings).table_definition("")["KeySchema"]
+    marks = {"pk": {"S": "~preload0"}, "sk": {"S": "s0"}}
+    return {part["AttributeName"]: marks[part["AttributeName"]] for part in schema}
 
 
 def _marker(settings: LoadSettings) -> dict[str, Any]:
     counts = {"items": {"N": str(settings.items)}, "item_bytes": {"N": str(settings.item_bytes)}}
-    return {**shape.MARKER_KEY, **counts}
+    return {**_marker_key(settings), **counts}
 
 
 async def _is_loaded(client: Client, settings: LoadSettings) -> bool:
-    request = {"TableName": settings.table, "Key": shape.MARKER_KEY, "ConsistentRead": True}
+    request = {"TableName": settings.table, "Key": _marker_key(settings), "ConsistentRead": True}
     found = (await client.call("GetItem", request)).get("Item")
     if not found:
         return False
@@ -102,9 +113,10 @@ async def _load(settings: LoadSettings, progress: Progress | None) -> None:
 
 
 def _batches(settings: LoadSettings) -> Iterator[list[dict[str, Any]]]:
+    items = shape_of(settings)
     for start in range(0, settings.items, BATCH_ITEMS):
         numbers = range(start, min(start + BATCH_ITEMS, settings.items))
-        yield [{"PutRequest": {"Item": shape.item(number, settings.item_bytes)}} for number in numbers]
+        yield [{"PutRequest": {"Item": items.item(number, settings.item_bytes)}} for number in numbers]
 
 
 async def _write(client: Client, table: str, batch: list[dict[str, Any]]) -> None:

@@ -4,59 +4,115 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
+import signal
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from time import perf_counter
 from typing import Any
 
 from hashrange.runtime.system import cpu_seconds
 from hashrange_client.load.client import Client
-from hashrange_client.load.result import LoadResult
+from hashrange_client.load.metrics import grown
+from hashrange_client.load.result import LoadResult, histogram_of
+from hashrange_client.load.scrape import Scraper
+from hashrange_client.load.series import Series
 from hashrange_client.load.settings import LoadError, LoadSettings
 
 CPU_METRIC = "process_cpu_seconds_total"
+HEAD_START_S = 0.02
+LINE_BYTES_MAX = 16 * 1024 * 1024
 
 Progress = Callable[[int, int], None]
 """Told the requests answered and failed so far, of all processes."""
 
+OnSecond = Callable[[dict[str, Any]], None]
+"""Told the row of each second, see `series`."""
+
 CpuReading = Callable[[], Awaitable[float | None]]
 
 
+@dataclass(frozen=True)
+class Watch:
+    """Who follows a run: `progress` several times a second, `on_second` with every second's row, a scraper of
+    metrics.
+    """
+
+    progress: Progress | None = None
+    on_second: OnSecond | None = None
+    scraper: Scraper | None = None
+
+
 async def generate(
-    settings: LoadSettings, progress: Progress | None = None, server_pid: int | None = None
+    settings: LoadSettings,
+    progress: Progress | None = None,
+    server_pid: int | None = None,
+    watch: Watch | None = None,
 ) -> LoadResult:
     """Put load on the endpoint as `settings` say and return what was measured.
 
     Processor time of the server is read from /proc when `server_pid` is given, else from its /metrics if it
-    has the usual metric. Raises `LoadError` when the load cannot be generated.
+    has the usual metric; with a scraper it is the sum over all its processes. Raises `LoadError` when the load
+    cannot be generated.
     """
     settings.check()
+    watch = watch or Watch(progress)
     read_cpu = await _cpu_reading(settings, server_pid)
-    result = LoadResult(settings)
-    crew = _Crew(settings, progress)
+    crew = _Crew(settings, watch)
+    scraper = watch.scraper
     try:
         await crew.start()
-        await crew.measuring()
+        measured_from = await crew.begin()
+        await asyncio.sleep(max(0.0, measured_from - perf_counter()))
+        if scraper is not None:
+            await scraper.begin(measured_from)
         before = await read_cpu()
         parts = await crew.results()
         after = await read_cpu()
+        if scraper is not None:
+            await scraper.end()
     finally:
+        if scraper is not None:
+            await scraper.close()
         await crew.stop()
-    for part in parts:
-        result.add(part)
+    result = _merged(settings, crew.series, parts)
     if before is not None and after is not None:
         result.server_cpu_s = after - before
+    if scraper is not None:
+        result.processes = scraper.processes
+        used = [grown(each.samples, "cpu_s") for each in result.processes]
+        if server_pid is None and any(seconds is not None for seconds in used):
+            result.server_cpu_s = sum(seconds or 0.0 for seconds in used)
     return result
+
+
+def _merged(settings: LoadSettings, series: Series, parts: list[dict[str, float]]) -> LoadResult:
+    series.finish()
+    return LoadResult(
+        settings,
+        seconds=max(part["seconds"] for part in parts),
+        latencies={name: histogram_of(counts) for name, counts in series.operations.items()},
+        errors=series.errors,
+        generator_cpu_s=[part["cpu_s"] for part in parts],
+        rows=series.rows,
+        counts=dict(series.operations),
+        throttled=series.throttled,
+        unsent=series.unsent,
+    )
 
 
 class _Crew:
     """The worker processes of one run."""
 
-    def __init__(self, settings: LoadSettings, progress: Progress | None) -> None:
+    def __init__(self, settings: LoadSettings, watch: Watch) -> None:
         self._settings = settings
-        self._progress = progress
+        self._watch = watch
+        self.series = Series(settings.processes)
         self._processes: list[asyncio.subprocess.Process] = []
-        self._followers: list[asyncio.Task[dict[str, Any]]] = []
-        self._measuring: list[asyncio.Event] = []
+        self._followers: list[asyncio.Task[dict[str, float]]] = []
+        self._ready: list[asyncio.Event] = []
         self._counts: dict[int, tuple[int, int]] = {}
 
     async def start(self) -> None:
@@ -67,53 +123,66 @@ class _Crew:
                 "hashrange_client.load.worker",
                 stdin=asyncio.subprocess.PIPE,
                 stdout=asyncio.subprocess.PIPE,
-                limit=16 * 1024 * 1024,
+                limit=LINE_BYTES_MAX,
             )
             self._processes.append(process)
-            self._measuring.append(asyncio.Event())
-            assert process.stdin is not None
-            process.stdin.write(self._settings.share(number).to_json().encode() + b"\n")
+            self._ready.append(asyncio.Event())
+            _tell(process, self._settings.share(number).to_json())
             self._followers.append(asyncio.create_task(self._follow(number, process)))
 
-    async def measuring(self) -> None:
-        """Return when all have warmed up (or one has failed, which `results` will tell)."""
+    async def begin(self) -> float:
+        """When all have connected, set them off at one moment; when the measurement begins, by `perf_counter`."""
 
-        async def all_measuring() -> None:
-            for event in self._measuring:
+        async def all_ready() -> None:
+            for event in self._ready:
                 await event.wait()
 
-        waiting = asyncio.create_task(all_measuring())
+        waiting = asyncio.create_task(all_ready())
         tasks: list[asyncio.Task[Any]] = [waiting, *self._followers]
         await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
         waiting.cancel()
+        begin = perf_counter() + HEAD_START_S
+        for process in self._processes:
+            _tell(process, json.dumps({"begin": begin}))
+        return begin + (self._settings.warm_up_s if all(event.is_set() for event in self._ready) else 0.0)
 
-    async def results(self) -> list[dict[str, Any]]:
+    async def results(self) -> list[dict[str, float]]:
         return list(await asyncio.gather(*self._followers))
 
     async def stop(self) -> None:
         for follower in self._followers:
             follower.cancel()
         await asyncio.gather(*self._followers, return_exceptions=True)
-        for process in self._processes:
-            if process.returncode is None:
-                process.kill()
+        for process, follower in zip(self._processes, self._followers, strict=True):
+            if process.returncode is None and (follower.cancelled() or follower.exception() is not None):
+                with suppress(ProcessLookupError):
+                    os.kill(process.pid, signal.SIGKILL)  # Process.kill may reap it before asyncio does
             await process.wait()
 
-    async def _follow(self, number: int, process: asyncio.subprocess.Process) -> dict[str, Any]:
+    async def _follow(self, number: int, process: asyncio.subprocess.Process) -> dict[str, float]:
         async for message in _messages(process):
-            if "measuring" in message:
-                self._measuring[number].set()
+            if "second" in message:
+                row = self.series.add(message)
+                if row is not None and self._watch.on_second is not None:
+                    self._watch.on_second(row)
+            elif "ready" in message:
+                self._ready[number].set()
             elif "failed" in message:
                 raise LoadError(message["failed"])
             elif "result" in message:
                 return dict(message["result"])
-            elif self._progress is not None:
+            elif self._watch.progress is not None:
                 self._counts[number] = (message["done"], message["errors"])
-                self._progress(
+                self._watch.progress(
                     sum(done for done, _ in self._counts.values()),
                     sum(errors for _, errors in self._counts.values()),
                 )
         raise LoadError(f"a process of the load generator ended early, with exit code {await process.wait()}")
+
+
+def _tell(process: asyncio.subprocess.Process, line: str) -> None:
+    assert process.stdin is not None
+    process.stdin.write(line.encode() + b"\n")
 
 
 async def _messages(process: asyncio.subprocess.Process) -> AsyncIterator[dict[str, Any]]:

@@ -13,8 +13,6 @@ PER_PARTITION = 10
 KEY_LENGTH = 9
 SORT_LENGTH = 2
 COUNTER = "n"
-MARKER_KEY = {"pk": {"S": "~preload0"}, "sk": {"S": "s0"}}
-"""Where preloading notes what it has loaded; outside the keys of items."""
 
 MIN_ITEM_BYTES = 150
 

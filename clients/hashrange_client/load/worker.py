@@ -1,91 +1,77 @@
 """One process of the load generator: `python -m hashrange_client.load.worker`, driven by its parent.
 
-Standard input: one line of JSON with the `LoadSettings` of this process. Standard output, a JSON object a
-line: `{"measuring": true}` when the warm-up is over, `{"done": n, "errors": m}` several times a second, and
-at the end `{"result": {...}}`, or `{"failed": "sentence"}`.
+Standard input: a line of JSON with the `LoadSettings` of this process; then, when all are ready, `{"begin":
+seconds}`, a moment of `perf_counter`, which is one clock for all processes of a machine. Standard output, a
+JSON object a line:
+
+    {"ready": true}                               connected
+    {"done": n, "errors": m}                      several times a second
+    {"second": n, "counts": …}                    each second of the measurement (`Tally.take`)
+    {"result": {"seconds", "cpu_s"}}              at the end; or {"failed": "sentence"} at any time
 """
 
 from __future__ import annotations
 
-import asyncio
+import fcntl
+import gc
 import json
+import random
 import sys
-from time import perf_counter
+from collections.abc import Callable, Iterator
 from typing import Any
 
-import uvloop
-
-from hashrange_client.load.connection import Budget, LoadConnection, Tally, open_connection
+from hashrange.runtime.system import raise_open_files_limit
+from hashrange_client.load.engine import Engine
+from hashrange_client.load.replies import HttpReplies
 from hashrange_client.load.requests import Head, RequestSource
-from hashrange_client.load.settings import LoadSettings
+from hashrange_client.load.schedule import arrivals
+from hashrange_client.load.settings import BOTO3, DAX, LoadError, LoadSettings
+from hashrange_client.load.sockets import Connector
 
-REPORT_INTERVAL_S = 0.25
+SPARE_FILES = 64
+PIPE_BYTES = 1 << 20
+SECONDS_APART = 7_919
+"""Seeds of arrivals differ from those of keys."""
 
 
-class Worker:
-    """All connections of one process, over warm-up and measurement."""
+def run(settings: LoadSettings, begin: Callable[[], float]) -> dict[str, float]:
+    """Connect, wait to be told when to begin, warm up, measure. Raises OSError when nobody answers."""
+    raise_open_files_limit(settings.connections + SPARE_FILES)
+    if settings.client == BOTO3:
+        from hashrange_client.load.boto_engine import BotoEngine
 
-    def __init__(self, settings: LoadSettings) -> None:
-        self._settings = settings
-        self._tally = Tally()
-        self._budget = Budget(None)
-        self._idle = 0
-        self._all_idle = asyncio.Event()
-        self._connections: list[LoadConnection] = []
+        engine: Any = BotoEngine(settings, emit)
+    elif settings.client == DAX:
+        from hashrange_client.load.dax_wire import GREETING, DaxReplies, DaxSource
 
-    async def run(self) -> dict[str, Any]:
-        """Connect, warm up, measure; returns the result as JSON-ready data."""
-        settings = self._settings
+        connector = Connector(*settings.dax_address, greeting=GREETING)
+        engine = Engine(
+            connector, DaxReplies(), DaxSource(settings), emit, schedule_of(settings), settings.backlog
+        )
+    else:
         source = RequestSource(settings, Head(settings))
-        interval = None if settings.rate is None else settings.connections / settings.rate
-        for _ in range(settings.connections):
-            connection = LoadConnection(settings, source, self._tally, self._budget, interval, self._on_idle)
-            await open_connection(settings, lambda made=connection: made)  # type: ignore[misc]
-            self._connections.append(connection)
-        if settings.warm_up_s > 0:
-            await self._phase(None, settings.warm_up_s)
-        self._tally.reset()
-        emit({"measuring": True})
-        reporter = asyncio.create_task(self._report())
-        started = perf_counter()
-        if settings.count is None:
-            await self._phase(None, settings.duration_s)
-        else:
-            await self._phase(settings.count, None)
-        seconds = perf_counter() - started
-        reporter.cancel()
-        for connection in self._connections:
-            connection.stop()
-        return {
-            "seconds": seconds,
-            "errors": dict(self._tally.errors),
-            "latencies": {
-                name: histogram.encode().decode() for name, histogram in self._tally.latencies.items()
-            },
-        }
+        connector = Connector(settings.host, settings.port, settings.tls)
+        engine = Engine(connector, HttpReplies(), source, emit, schedule_of(settings), settings.backlog)
+    engine.connect(settings.connections)
+    emit({"ready": True})
+    began = begin()
+    measured = began + settings.warm_up_s
+    until = None if settings.count is not None else measured + settings.duration_s
+    gc.collect()
+    gc.freeze()
+    gc.disable()  # nothing on the way of a request makes cycles, and a collection would look like a slow server
+    found: dict[str, float] = engine.run(began, measured, until, settings.count)
+    return found
 
-    async def _phase(self, count: int | None, seconds: float | None) -> None:
-        """Send `count` requests, or for `seconds`; returns when every request has its answer."""
-        self._idle = 0
-        self._all_idle.clear()
-        self._budget.left = count
-        rate = self._settings.rate
-        for number, connection in enumerate(self._connections):
-            connection.start(number / rate if rate else 0.0)
-        if seconds is not None:
-            await asyncio.sleep(seconds)
-            self._budget.left = 0
-        await self._all_idle.wait()
 
-    def _on_idle(self) -> None:
-        self._idle += 1
-        if self._idle == len(self._connections):
-            self._all_idle.set()
-
-    async def _report(self) -> None:
-        while True:
-            await asyncio.sleep(REPORT_INTERVAL_S)
-            emit({"done": self._tally.done, "errors": self._tally.errors.total()})
+def schedule_of(settings: LoadSettings) -> Callable[[float], Iterator[float]] | None:
+    """Due times from a start on, None for a closed loop."""
+    rate = settings.rate
+    if rate is None:
+        return None
+    chance = random.Random(settings.seed * SECONDS_APART).random
+    offset = settings.process / settings.crew
+    return lambda start_s: arrivals(settings.arrivals, rate, start_s, chance, offset)
 
 
 def emit(message: dict[str, Any]) -> None:
@@ -94,18 +80,33 @@ def emit(message: dict[str, Any]) -> None:
     sys.stdout.flush()
 
 
+def _widen_pipe() -> None:
+    """Let a parent that is busy for a moment not hold the load up. Linux only; elsewhere it is as it is."""
+    if hasattr(fcntl, "F_SETPIPE_SZ"):
+        try:
+            fcntl.fcntl(sys.stdout.fileno(), fcntl.F_SETPIPE_SZ, PIPE_BYTES)
+        except OSError:
+            pass
+
+
 def main() -> None:
     """Entry point of the process."""
     settings = LoadSettings.from_json(sys.stdin.readline())
+    _widen_pipe()
 
-    async def measured() -> dict[str, Any]:
-        return await Worker(settings).run()
+    def begin() -> float:
+        line = sys.stdin.readline()
+        if not line:
+            raise KeyboardInterrupt  # the parent is gone
+        return float(json.loads(line)["begin"])
 
     try:
-        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            emit({"result": runner.run(measured())})
+        emit({"result": run(settings, begin)})
+    except LoadError as error:
+        emit({"failed": str(error)})
     except OSError as error:
-        emit({"failed": f"{settings.endpoint} does not answer ({error.strerror or error})"})
+        place = settings.endpoint if settings.client != DAX else "dax://{}:{}".format(*settings.dax_address)
+        emit({"failed": f"{place} does not answer ({error.strerror or error})"})
     except KeyboardInterrupt:
         pass
 
