@@ -64,6 +64,7 @@ def retired(document: TableDocument, now: float, retention_s: float) -> TableDoc
     new["Tags"] = {}
     new.pop("StreamSpecification", None)
     new.pop("StreamChanging", None)
+    new.pop("Replication", None)
     for stream in new["Streams"]:
         stream.setdefault("DisabledAt", timestamp(now))
     new["Streams"] = [stream for stream in new["Streams"] if retained(stream, now, retention_s)]

@@ -54,8 +54,8 @@ REQUEST_ERRORS: list[tuple[dict[str, Any], str]] = [
         INVALID + "List of GlobalSecondaryIndexUpdates is empty",
     ),
     (
-        {"ReplicaUpdates": [{"Create": {"RegionName": "eu-west-1"}}]},
-        INVALID + "Global tables are not supported by this server yet: ReplicaUpdates",
+        {"VectorIndexUpdates": [{"Delete": {"IndexName": "vec"}}]},
+        INVALID + "Vector indexes are not supported by this server yet: VectorIndexUpdates",
     ),
     # One concern a request: encryption, then class, then protection, then warm throughput names the error.
     (

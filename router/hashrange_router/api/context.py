@@ -23,6 +23,18 @@ from hashrange_router.api.tables_plan import Site
 from hashrange_router.transactions.counts import TransactionCounts
 
 
+class RegionLinks(Protocol):
+    """Links to other regions: HTTP to their routers, signed when credentials are configured."""
+
+    def knows(self, region: str) -> bool:
+        """Whether an endpoint of the region is configured."""
+        ...
+
+    def post(self, region: str, path: str, body: bytes, done: Callable[[bytes | Exception], None]) -> None:
+        """Send to any router of the region; `done` gets the body of the answer, or why there is none, once."""
+        ...
+
+
 class Admission(Protocol):
     """Capacity that is enforced: asked before a message is sent, told afterwards what was consumed.
 
@@ -88,6 +100,8 @@ class RouterContext:
         self.controls = ControlDocuments()
         self.admission: Admission | None = None
         """None where nobody counts what is consumed."""
+        self.links: RegionLinks | None = None
+        """The way to other regions; None where no peers are configured."""
         self.stamps = StampClock(_WallClock(now))
         """Where transactions take their timestamps."""
         self.new_txid: Callable[[], bytes] = lambda: blake2b(

@@ -21,6 +21,9 @@ from hashrange_router.api.call import Call, Operation
 from hashrange_router.api.context import RouterContext
 from hashrange_router.api.tables_describe import NO_STATISTICS, TableStatistics
 from hashrange_router.api.tables_plan import Plan
+from hashrange_router.regions.legacy import LegacyOperations
+from hashrange_router.regions.operations import ReplicaOperations
+from hashrange_router.regions.rules import concerns_replicas
 
 RACES_MAX = 50
 """Plans made for one change before it is refused: each time another change of the catalogue was faster."""
@@ -34,6 +37,7 @@ class TableOperations:
 
     def __init__(self, context: RouterContext) -> None:
         self._context = context
+        self._replicas = ReplicaOperations(context)
 
     def handlers(self) -> dict[str, Handler]:
         """Every operation here, by its name."""
@@ -61,6 +65,8 @@ class TableOperations:
             "TagResource": self.tag_resource,
             "UntagResource": self.untag_resource,
             "UpdateTimeToLive": self.update_time_to_live,
+            **self._replicas.handlers(),
+            **LegacyOperations(context).handlers(),
         }
         for name in tables_misc.REFUSED:
             answers[name] = lambda r: tables_misc.refuse_kinesis_streaming_destination(r, context, site)
@@ -88,6 +94,8 @@ class TableOperations:
     def update_table(self, call: Call, request: Request) -> Operation:
         """UpdateTable."""
         statistics = yield from self._statistics(request)
+        if concerns_replicas(request):
+            return (yield from self._replicas.update_table(call, request, statistics))
 
         def plan(next_id: Callable[[], int]) -> Plan:
             return tables.update_table(
@@ -114,7 +122,11 @@ class TableOperations:
                 statistics=lambda document: statistics,
             )
 
+        name = resolve_table_name(request["TableName"], self._context.site.region, self._context.site.account)
+        farewell = self._replicas.farewell(self._context.get(name))
         body = yield from self._commit(call, plan)
+        if farewell is not None:
+            yield farewell
         yield from _settled(call.table)
         return body
 

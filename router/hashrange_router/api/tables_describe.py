@@ -21,6 +21,7 @@ from hashrange.model.table_document import (
     decreases_today,
     table_status,
 )
+from hashrange_router.regions.describe import replication_members
 
 Description = dict[str, Any]
 
@@ -97,6 +98,8 @@ def _common(document: TableDocument, statistics: TableStatistics, now: float) ->
     ):
         if member in document:
             description[member] = document[member]
+    if "Replication" in document:
+        description.update(replication_members(document))
     return description
 
 

@@ -13,12 +13,9 @@ from hashrange.model.table_document import TableDocument, timestamp
 AWS_MANAGED_KEY = "alias/aws/dynamodb"
 
 _UNSUPPORTED = {
-    "ReplicaUpdates": "Global tables",
-    "GlobalTableWitnessUpdates": "Global tables",
-    "MultiRegionConsistency": "Global tables",
-    "GlobalTableSourceArn": "Global tables",
-    "GlobalTableSettingsReplicationMode": "Global tables",
-    "DisassociationProtectionEnabled": "Global tables",
+    "GlobalTableSourceArn": "Global tables over several accounts",
+    "GlobalTableSettingsReplicationMode": "Global tables over several accounts",
+    "DisassociationProtectionEnabled": "Global tables over several accounts",
     "ResourcePolicy": "Resource-based policies",
     "VectorIndexes": "Vector indexes",
     "VectorIndexUpdates": "Vector indexes",
@@ -125,6 +122,11 @@ def check_encryption_changes(document: TableDocument, settings: Mapping[str, Any
 def stream_already_enabled(table_name: str) -> ApiError:
     """Enabling a stream that is enabled; its view type cannot be changed either."""
     return validation(f"Table already has an enabled stream: TableName: {table_name}")
+
+
+def stream_of_replica() -> ApiError:
+    """Disabling the stream of a global table, which always has one."""
+    return invalid_parameter("Disabling Stream is not allowed for a Global Table replica.")
 
 
 def no_stream_to_disable(table_name: str) -> ApiError:

@@ -55,6 +55,7 @@ from hashrange_router.api.tables_settings import (
     encryption_description,
     no_stream_to_disable,
     stream_already_enabled,
+    stream_of_replica,
 )
 from hashrange_router.api.tables_throughput import (
     TABLE,
@@ -281,6 +282,8 @@ class _Update:
         else:
             if not stream_enabled(new):
                 raise no_stream_to_disable(name)
+            if "Replication" in new:
+                raise stream_of_replica()
             disable_stream(new, self._now)
         new["StreamChanging"] = "ENABLE" if enable else "DISABLE"
         self._actions.append(SwitchStream(enable, new["LatestStreamArn"]))

@@ -27,6 +27,7 @@ ONE_INDEX_AT_A_TIME = (
 def check_update_admitted(document: TableDocument, request: Mapping[str, Any]) -> None:
     """ResourceInUseException or LimitExceededException when the table's state does not allow the request."""
     check_settled(document)
+    _check_while_settings_arrive(document)
     _check_while_stream_changes(document, request)
     _check_index_actions(document, request.get("GlobalSecondaryIndexUpdates") or ())
     _check_while_index_changes(document, request)
@@ -44,6 +45,12 @@ def check_delete_admitted(document: TableDocument) -> None:
         raise in_use("Cannot delete table while indexes are being created, updated, or deleted.")
     if "StreamChanging" in document:
         raise in_use("Cannot delete table while stream is being enabled/disabled.")
+
+
+def _check_while_settings_arrive(document: TableDocument) -> None:
+    """A change of a global table's settings that was made in another region is being made here."""
+    if "indexes" in document.get("Replication", {}).get("Applying", ()):
+        raise in_use(f"Table is being updated: {document['TableName']}")
 
 
 def _changes_units(request: Mapping[str, Any]) -> bool:

@@ -28,11 +28,11 @@ import orjson
 
 from hashrange.errors import ApiError, validation
 from hashrange.model.table_document import ACTIVE, CREATING, DELETING, TableDocument, is_updating, revised
-from hashrange.wire.messages import Transport, WhenSettled
 from hashrange.wire.messages import TableStatistics as AskStatistics
+from hashrange.wire.messages import Transport, WhenSettled
 from hashrange_router.api.tables_update_state import check_delete_admitted
 from hashrange_router.regions import group, merge, replica_scaling
-from hashrange_router.regions.creation import replica_document
+from hashrange_router.regions.creation import adopted, replica_document
 from hashrange_router.regions.group import LEFT, PRESENT
 from hashrange_router.regions.steps import Scope, Steps, apply_scaling, change_table, run
 
@@ -103,7 +103,10 @@ def _view(scope: Scope, message: dict[str, Any]) -> Steps[Reply]:
     name, view = message["Table"], message["View"]
     document = scope.context.get(name)
     state = _state(document, view["Id"])
-    if state == "none" and message.get("Create"):
+    if state == "other" and message.get("Create") and "Legacy" in view:
+        yield from _adopt(scope, message)
+        state = _state(scope.context.get(name), view["Id"])
+    if state == "none" and message.get("Create") and "Legacy" not in view:
         try:
             yield from _create(scope, message)
         except ApiError as error:
@@ -123,7 +126,8 @@ def _view(scope: Scope, message: dict[str, Any]) -> Steps[Reply]:
     def plan(known: TableDocument | None, site: Any) -> TableDocument | None:
         if known is None or _state(known, view["Id"]) != "member":
             return known
-        return merge.merged(known, view, site)
+        # The source has its replica: it says so itself.
+        return group.joined(merge.merged(known, view, site), message["Source"])
 
     yield from change_table(scope, name, plan)
     yield from apply_scaling(scope, name)
@@ -160,6 +164,21 @@ def _create(scope: Scope, message: dict[str, Any]) -> Steps[None]:
     except ApiError as error:
         if error.status < 500:
             raise
+
+
+def _adopt(scope: Scope, message: dict[str, Any]) -> Steps[None]:
+    """Let a table that was made here join a global table of the older version, if it has not got any items."""
+    name, view = message["Table"], message["View"]
+    if (yield from _items(name)):
+        return
+
+    def plan(known: TableDocument | None, site: Any) -> TableDocument | None:
+        fits = known is not None and known["Status"] == ACTIVE and "Replication" not in known
+        if known is None or not fits or known["KeySchema"] != message["Base"]["KeySchema"]:
+            return known
+        return adopted(known, view, site)
+
+    yield from change_table(scope, name, plan)
 
 
 def _leave(scope: Scope, name: str, how: str) -> Steps[Reply]:
@@ -204,7 +223,11 @@ def _kept_from_deletion(document: TableDocument) -> Reply | None:
 def _probe(scope: Scope, message: dict[str, Any]) -> Steps[Reply]:
     """What there is under a name, for the operations of the source that are to answer at once."""
     document = scope.context.get(message["Table"])
-    reply: Reply = {"State": _state(document, message.get("Id", ""))}
+    links = scope.links
+    reply: Reply = {
+        "State": _state(document, message.get("Id", "")),
+        "Knows": links is not None and links.knows(message["Source"]),
+    }
     if document is not None:
         reply["Settled"] = document["Status"] == ACTIVE and not is_updating(document)
         reply["Protected"] = document["DeletionProtectionEnabled"]
@@ -226,7 +249,10 @@ def _capacity(scope: Scope, message: dict[str, Any]) -> Steps[Reply]:
     if document is None or state != "member":
         return {"State": state}
     context = scope.context
-    return {"State": state, "Replica": replica_scaling.replica(document, context.controls, context.site.account)}
+    return {
+        "State": state,
+        "Replica": replica_scaling.replica(document, context.controls, context.site.account),
+    }
     yield  # makes this a generator, like every other
 
 

@@ -11,12 +11,13 @@ import copy
 from collections.abc import Callable
 from typing import Any
 
-from hashrange.model.table_document import PROVISIONED, TableDocument, key_names, timestamp
+from hashrange.model.table_document import PROVISIONED, TableDocument, key_names, revised, timestamp
 from hashrange_router.api.tables_create import plan_create
 from hashrange_router.api.tables_plan import Site as TableSite
 from hashrange_router.api.tables_settings import enable_stream
-from hashrange_router.regions import group
+from hashrange_router.regions import group, merge
 from hashrange_router.regions.group import PRESENT, View
+from hashrange_router.regions.settings import Site
 
 Base = dict[str, Any]
 NEW_AND_OLD_IMAGES = "NEW_AND_OLD_IMAGES"
@@ -72,28 +73,46 @@ def replica_document(
     attribute = view["Shared"]["ttl"]["Value"]["AttributeName"]
     if attribute is not None:
         document["TimeToLive"] = {"AttributeName": attribute, "ChangedAt": timestamp(now)}
-    group.found_group(document, site.region, view["Id"], own["At"])
+    _join(document, view, site.region)
     replication = document["Replication"]
     replication["Shared"] = copy.deepcopy(view["Shared"])
     replication["Version"] = max((each["At"] for each in view["Shared"].values()), key=tuple)
     replication["Applying"] = ["scaling"]
+    return document
+
+
+def adopted(document: TableDocument, view: View, site: Site) -> TableDocument:
+    """A table that was made here as a replica of a global table: it takes over what the others have in common."""
+    new = revised(document)
+    ensure_stream(new, site.now)
+    _join(new, view, site.region)
+    new["Replication"]["Shared"] = copy.deepcopy(view["Shared"])
+    new["Replication"]["Version"] = max((each["At"] for each in view["Shared"].values()), key=tuple)
+    new["Replication"]["Applying"] = sorted(view["Shared"])
+    return merge.applied(new, site, revise=False)
+
+
+def _join(document: TableDocument, view: View, region: str) -> None:
+    """Make a document that of a member, in place: the others are known, and not yet met."""
+    own = view["Members"][region]
+    group.found_group(document, region, view["Id"], own["At"])
+    replication = document["Replication"]
     if "Legacy" in view:
         replication["Legacy"] = view["Legacy"]
     replica = group.own_replica(document)
     replica.update(own["Overrides"])
     if "OverridesAt" in own:
         replica["OverridesAt"] = own["OverridesAt"]
-    for region, member in view["Members"].items():
-        if region == site.region:
+    for other, member in view["Members"].items():
+        if other == region:
             continue
         if member["State"] == PRESENT:
-            group.add_joining(document, region, member["At"], {})
-            replication["Joining"][region].update(member["Overrides"])
+            group.add_joining(document, other, member["At"], {})
+            replication["Joining"][other].update(member["Overrides"])
             if "OverridesAt" in member:
-                replication["Joining"][region]["OverridesAt"] = member["OverridesAt"]
+                replication["Joining"][other]["OverridesAt"] = member["OverridesAt"]
         else:
-            replication["Gone"][region] = {"At": member["At"], "State": member["State"]}
-    return document
+            replication["Gone"][other] = {"At": member["At"], "State": member["State"]}
 
 
 def _request(name: str, shared: dict[str, Any], given: Base, own: dict[str, Any]) -> dict[str, Any]:
@@ -110,7 +129,9 @@ def _request(name: str, shared: dict[str, Any], given: Base, own: dict[str, Any]
                 "IndexName": index_name,
                 "KeySchema": index["KeySchema"],
                 "Projection": index["Projection"],
-                **_throughput(mode, units, own.get("Indexes", {}).get(index_name, {}), warm["Indexes"].get(index_name)),
+                **_throughput(
+                    mode, units, own.get("Indexes", {}).get(index_name, {}), warm["Indexes"].get(index_name)
+                ),
             }
         )
     request: dict[str, Any] = {

@@ -4,8 +4,8 @@ Beside what `hashrange.model.regions` says of `Replication`, it has what regions
 
     Id          names the global table; a table of that name with another id, or none, is somebody else's
     Replicas    also: {"At": moment, "OverridesAt"?: moment} of each replica
-    Joining     {region: {"At", "Status": CREATING | CREATION_FAILED, "StatusDescription"?, overrides?, "OverridesAt"?}}:
-                replicas whose table is not there yet, as far as is known here; nothing is sent to them
+    Joining     {region: {"At", "Status": CREATING | CREATION_FAILED, "StatusDescription"?, "OverridesAt"?, and what
+                it has of its own}}: replicas whose table is not known to be there yet; nothing is sent to them
     Leaving     {region: {"At", "State"}}: replicas that were taken away, and have not yet said that they know
     Gone        the same, of those that have
     Shared      settings, by section (see `settings`), each with the moment of its last change

@@ -2,32 +2,19 @@
 
     reply = yield from ask(links, "eu-west-1", {"Type": "probe", "Table": name, "Source": own})
 
-`RegionLinks` is implemented by the program, which knows endpoints and credentials; without peers there is none.
+The program implements `RegionLinks`: it knows endpoints and credentials. Without peers there are no links.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator
-from typing import Any, Protocol
+from collections.abc import Generator
+from typing import Any
 
 import orjson
 
 from hashrange.wire.regions import CONTROL_PATH
 from hashrange_router.api.call import Elsewhere
-
-Answered = Callable[["bytes | Exception"], None]
-
-
-class RegionLinks(Protocol):
-    """Links to other regions: HTTP to their routers, signed when credentials are configured."""
-
-    def knows(self, region: str) -> bool:
-        """Whether an endpoint of the region is configured."""
-        ...
-
-    def post(self, region: str, path: str, body: bytes, done: Answered) -> None:
-        """Send to any router of the region; `done` gets the body of the answer, or why there is none, once."""
-        ...
+from hashrange_router.api.context import RegionLinks
 
 
 class RegionAwayError(Exception):

@@ -116,7 +116,11 @@ def _merge_own(new: TableDocument, member: Mapping[str, Any], site: Site) -> Non
 def _merge_member(new: TableDocument, region: str, member: Mapping[str, Any]) -> None:
     replication = new["Replication"]
     known = next(
-        (replication[part][region] for part in ("Replicas", "Joining", "Leaving", "Gone") if region in replication[part]),
+        (
+            replication[part][region]
+            for part in ("Replicas", "Joining", "Leaving", "Gone")
+            if region in replication[part]
+        ),
         None,
     )
     here = region in replication["Replicas"] or region in replication["Joining"]
@@ -182,8 +186,7 @@ def applied(document: TableDocument, site: Site, *, revise: bool = True) -> Tabl
     left = [
         each
         for each in waiting
-        if each == "scaling"
-        or (each in SECTIONS and not settings.agrees(each, new, shared[each]["Value"]))
+        if each == "scaling" or (each in SECTIONS and not settings.agrees(each, new, shared[each]["Value"]))
     ]
     if left:
         replication["Applying"] = left

@@ -5,7 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from hashrange.model.table_document import PAY_PER_REQUEST, TableDocument, find_global_index, revised, timestamp
+from hashrange.model.table_document import (
+    PAY_PER_REQUEST,
+    TableDocument,
+    find_global_index,
+    revised,
+    timestamp,
+)
 from hashrange.model.throughput import check_quota
 from hashrange_router.api.tables_quotas import Quotas
 from hashrange_router.regions import group, merge, settings
@@ -14,9 +20,7 @@ from hashrange_router.regions.group import Overrides, moment
 from hashrange_router.regions.settings import Site
 
 
-def founded(
-    document: TableDocument, group_id: str, site: Site, *, legacy: bool = False
-) -> TableDocument:
+def founded(document: TableDocument, group_id: str, site: Site, *, legacy: bool = False) -> TableDocument:
     """A global table with this region alone, its stream on and its settings noted; a copy if it is one already."""
     if group.is_global(document):
         return revised(document)
@@ -31,7 +35,13 @@ def founded(
 
 
 def created(
-    document: TableDocument, region: str, overrides: Overrides, group_id: str, site: Site, *, legacy: bool = False
+    document: TableDocument,
+    region: str,
+    overrides: Overrides,
+    group_id: str,
+    site: Site,
+    *,
+    legacy: bool = False,
 ) -> TableDocument:
     """A replica more, to be made."""
     new = founded(document, group_id, site, legacy=legacy)

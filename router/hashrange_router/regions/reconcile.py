@@ -35,8 +35,8 @@ VERIFY_S: Final = 20.0
 """How often a region that seems to know everything is asked all the same."""
 RETRY_FIRST_S: Final = 0.3
 RETRY_MAX_S: Final = 10.0
-MISSING_ROUNDS: Final = 3
-"""How often in a row a region has to say that it has no such table before it is believed."""
+MISSING_S: Final = 15.0
+"""For how long a region has to say that it has no such table before it is believed: it may have been told."""
 AWAY_AFTER_S: Final = 60.0
 """A replica is described as inaccessible when its region was not reached for so long."""
 
@@ -44,12 +44,13 @@ AWAY_AFTER_S: Final = 60.0
 class _Peer:
     """What is known of a region's knowledge of one table."""
 
-    __slots__ = ("away_since", "busy", "failures", "known", "missing", "next_at", "problem")
+    __slots__ = ("away_since", "busy", "failures", "known", "missing_since", "next_at", "problem")
 
     def __init__(self) -> None:
         self.known = b""
         self.next_at = 0.0
-        self.failures = self.missing = 0
+        self.failures = 0
+        self.missing_since: float | None = None
         self.busy = False
         self.away_since: float | None = None
         self.problem = ""
@@ -191,7 +192,12 @@ class Reconciler:
             peer.away_since = now
         if peer.problem != why:
             peer.problem = why
-            self._note("a region could not be told of a global table; going on", table=name, region=region, reason=why)
+            self._note(
+                "a region could not be told of a global table; going on",
+                table=name,
+                region=region,
+                reason=why,
+            )
         peer.next_at = now + min(RETRY_MAX_S, RETRY_FIRST_S * 2 ** min(peer.failures, 10))
         peer.failures += 1
         if now - peer.away_since >= AWAY_AFTER_S:
@@ -246,7 +252,7 @@ class Reconciler:
         """What a region's answer means for this region's document."""
         replication, state = document["Replication"], reply["State"]
         if state == "member":
-            peer.missing = 0
+            peer.missing_since = None
             yield from self._change(name, lambda d, site: _met(d, region, reply["View"], site))
             now_known = self._scope.context.get(name)
             peer.known = digest(reply["View"])
@@ -265,9 +271,11 @@ class Reconciler:
             yield from self._change(name, lambda d, site: group.creation_failed(d, region, why))
             return True
         if state in ("none", "other") and region in replication["Replicas"]:
-            peer.missing += 1
-            if peer.missing >= MISSING_ROUNDS:
-                peer.missing = 0
+            now = self._monotonic()
+            if peer.missing_since is None:
+                peer.missing_since = now
+            if now - peer.missing_since >= MISSING_S:
+                peer.missing_since = None
                 yield from self._change(name, lambda d, site: _missed(d, region, site))
                 return True
         return False

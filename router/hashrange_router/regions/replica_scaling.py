@@ -95,7 +95,7 @@ def check(table: str, update: Update) -> None:
     if missing:
         listed = ", ".join(f"'{member}'" for member in missing)
         raise validation(
-            f"Failed to update settings for global table with name: ‘{table}’: Parameters {listed} are required "  # noqa: RUF001
+            f"Failed to update settings for global table with name: ‘{table}’: Parameters {listed} are required "
             "unless auto scaling is being disabled."
         )
 
@@ -108,7 +108,9 @@ def change(scope: Scope, table: str, updates: list[Update]) -> Generator[Any, An
     for update in updates:
         index = update["Index"] or None
         if index is not None and find_global_index(document, index) is None:
-            raise resource_not_found(f"Requested resource not found: Index: {index} not found for table: {table}")
+            raise resource_not_found(
+                f"Requested resource not found: Index: {index} not found for table: {table}"
+            )
         if document["BillingMode"] == PAY_PER_REQUEST and not update["Settings"].get("AutoScalingDisabled"):
             raise on_demand(document, update["Units"])
         check(table, update)
@@ -126,7 +128,7 @@ def on_demand(document: TableDocument, units: str) -> ApiError:
         else "ReplicaProvisionedReadCapacityAutoScalingSettingsUpdate"
     )
     return validation(
-        f"Failed to update global table with name ‘{document['TableName']}‘. Replicas {listed} BillingMode is "  # noqa: RUF001
+        f"Failed to update global table with name ‘{document['TableName']}‘. Replicas {listed} BillingMode is "
         f"PayPerRequest. You must convert table's BillingMode to PROVISIONED to set parameters: '{member}'."
     )
 

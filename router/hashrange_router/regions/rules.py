@@ -57,7 +57,9 @@ def action_of(request: Mapping[str, Any], region: str) -> tuple[str, Mapping[str
     if len({each["RegionName"] for _, each in actions}) > 1:
         if kind == "Update":
             raise validation("Cannot target multiple regions with the same action")
-        raise validation("Update table operation with more than one create or delete replica actions not allowed")
+        raise validation(
+            "Update table operation with more than one create or delete replica actions not allowed"
+        )
     if kind == "Disassociate":
         raise validation("Disassociating a replica is not supported by this server; delete it with Delete")
     if action["RegionName"] == region:
@@ -148,7 +150,11 @@ def check_override_modes(document: TableDocument, action: Mapping[str, Any], *, 
                 "MaxReadRequestUnits for OnDemandThroughput cannot be specified "
                 "when the table BillingMode is PROVISIONED"
             )
-        if owner.get("ProvisionedThroughputOverride") and document["BillingMode"] == PAY_PER_REQUEST and not creating:
+        if (
+            owner.get("ProvisionedThroughputOverride")
+            and document["BillingMode"] == PAY_PER_REQUEST
+            and not creating
+        ):
             raise validation(
                 "Neither ReadCapacityUnits nor WriteCapacityUnits can be specified "
                 "when BillingMode is PAY_PER_REQUEST"
@@ -192,6 +198,17 @@ def no_endpoint(region: str) -> ApiError:
         f"peers (--peers {region}=http://HOST:PORT, HASHRANGE_PEERS) of every node and router, "
         "and this region's in the other one"
     )
+
+
+def check_there(reply: Mapping[str, Any], name: str, region: str, own: str) -> None:
+    """Whether the other region can have a replica, as it answered itself (see `control`)."""
+    if not reply.get("Knows", True):
+        raise validation(
+            f"Region {region} has no endpoint of {own}, so that it could not send its changes. Name this region's "
+            f"routers in the setting peers of every node and router of {region} (--peers {own}=http://HOST:PORT)"
+        )
+    if reply["State"] != "none":
+        raise exists(name)
 
 
 def protected(name: str, region: str) -> ApiError:

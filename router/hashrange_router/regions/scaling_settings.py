@@ -41,7 +41,8 @@ def _kept(document: TargetDocument) -> dict[str, Any]:
         "Max": target["Max"],
         "Suspended": target["Suspended"],
         "Policies": {
-            name: {member: policy[member] for member in _KEPT} for name, policy in document["Policies"].items()
+            name: {member: policy[member] for member in _KEPT}
+            for name, policy in document["Policies"].items()
         },
     }
 

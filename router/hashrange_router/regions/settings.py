@@ -86,7 +86,9 @@ def agrees(section: str, document: TableDocument, wanted: Value) -> bool:
     return bool(found == wanted)
 
 
-def apply(section: str, document: TableDocument, wanted: Value, shared: Mapping[str, Any], site: Site) -> None:
+def apply(
+    section: str, document: TableDocument, wanted: Value, shared: Mapping[str, Any], site: Site
+) -> None:
     """Bring a table closer to these settings, in place; what has to wait for an index to go is left for later.
 
     `shared` are all sections as they are to be, for what a new index begins with.
@@ -143,9 +145,7 @@ def _units(document: TableDocument, agreed: Value, owner: Mapping[str, Any], ind
     return {"Read": read, "Write": owner["Throughput"]["Write"], "OnDemand": on_demand}
 
 
-def _apply_billing(
-    document: TableDocument, wanted: Value, shared: Mapping[str, Any], site: Site
-) -> None:
+def _apply_billing(document: TableDocument, wanted: Value, shared: Mapping[str, Any], site: Site) -> None:
     mode = wanted["BillingMode"]
     if mode == PAY_PER_REQUEST and document["BillingMode"] != mode:
         document["BillingModeSummary"] = {"LastUpdateToPayPerRequestDateTime": timestamp(site.now)}
@@ -196,9 +196,7 @@ def _extract_indexes(document: TableDocument) -> Value:
     }
 
 
-def _apply_indexes(
-    document: TableDocument, wanted: Value, shared: Mapping[str, Any], site: Site
-) -> None:
+def _apply_indexes(document: TableDocument, wanted: Value, shared: Mapping[str, Any], site: Site) -> None:
     have = _extract_indexes(document)
     for index in document["GlobalSecondaryIndexes"]:
         name = index["IndexName"]
@@ -214,9 +212,7 @@ def _apply_indexes(
     _define(document, wanted)
 
 
-def _new_index(
-    document: TableDocument, name: str, index: Value, units: Value, site: Site
-) -> dict[str, Any]:
+def _new_index(document: TableDocument, name: str, index: Value, units: Value, site: Site) -> dict[str, Any]:
     made: dict[str, Any] = {
         "IndexName": name,
         "KeySchema": index["KeySchema"],
@@ -260,9 +256,7 @@ def _extract_encryption(document: TableDocument) -> Value:
     return {"KMS": "SSEDescription" in document}
 
 
-def _apply_encryption(
-    document: TableDocument, wanted: Value, shared: Mapping[str, Any], site: Site
-) -> None:
+def _apply_encryption(document: TableDocument, wanted: Value, shared: Mapping[str, Any], site: Site) -> None:
     if wanted["KMS"]:
         key = _override(document, "KMSMasterKeyId")
         settings = {"KMSMasterKeyId": key} if key is not None else {}
@@ -282,9 +276,7 @@ def _extract_class(document: TableDocument) -> Value:
     return {"TableClass": table_class(document)}
 
 
-def _apply_class(
-    document: TableDocument, wanted: Value, shared: Mapping[str, Any], site: Site
-) -> None:
+def _apply_class(document: TableDocument, wanted: Value, shared: Mapping[str, Any], site: Site) -> None:
     set_class(document, _override(document, "TableClass") or wanted["TableClass"], site)
 
 

@@ -1,6 +1,6 @@
 """What is done about global tables in steps: generators that an API call runs, or the loop of the router.
 
-    document = yield from change_table(scope, name, plan)
+document = yield from change_table(scope, name, plan)
 """
 
 from __future__ import annotations
@@ -15,9 +15,8 @@ from hashrange.model.table_document import TableDocument
 from hashrange.wire.documents import ChangeDocument
 from hashrange.wire.messages import ChangeTable, ConflictError, Transport
 from hashrange_router.api.call import Call
-from hashrange_router.api.context import RouterContext
+from hashrange_router.api.context import RegionLinks, RouterContext
 from hashrange_router.regions import merge, scaling_settings
-from hashrange_router.regions.links import RegionLinks
 from hashrange_router.regions.settings import Site
 from hashrange_router.scaling.requests import Setting
 
