@@ -109,7 +109,7 @@ class Region:
         self._generations = count(1)
         self.entries = {entry.name: entry for entry in entries(self.context).values()}
         for entry in scaling_service(self.context).entries.values():
-            self.entries[entry.name] = entry
+            self.entries.setdefault(entry.name, entry)  # tags are those of tables
         self.scope = Scope(self.context, self)
         self.problems: list[BaseException] = []
         self.notes: list[dict[str, Any]] = []

@@ -212,8 +212,6 @@ class LegacyOperations:
             for region in regions:
                 if not group.is_global(new) or region not in group.present(new):
                     new = plans.created(new, region, {}, group_id, site, legacy=True)
-            if new is not found:
-                new["Generation"] = found["Generation"] + 1
             return new
 
         yield from change_table(self._scope, name, plan)
@@ -224,8 +222,6 @@ class LegacyOperations:
             for region in regions:
                 if new is not None and group.is_global(new) and region in group.present(new):
                     new = plans.deleted(new, region, group.LEFT, site)
-            if new is not None and known is not None and new is not known:
-                new["Generation"] = known["Generation"] + 1
             return new
 
         yield from change_table(self._scope, name, plan)

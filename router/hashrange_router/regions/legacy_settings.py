@@ -103,8 +103,6 @@ def update(scope: Scope, name: str, request: Mapping[str, Any]) -> Steps[None]:
             action = _action(replica)
             if action:
                 new = plans.overridden(new, replica["RegionName"], action, site, scope.context.site.quotas)
-        if new is not known:
-            new["Generation"] = known["Generation"] + 1
         return new
 
     yield from change_table(scope, name, plan)

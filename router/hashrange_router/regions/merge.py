@@ -74,7 +74,11 @@ def _noted_overrides(document: TableDocument, site: Site) -> TableDocument:
     new = revised(document)
     replica = group.own_replica(new)
     replica.update(now_own)
-    replica["OverridesAt"] = moment(int(site.now * 1000), site.region, own.get("OverridesAt"))
+    # Units that become its own only because they are scaled are nobody's decision: one that is on its way counts.
+    made_now = "OverridesAt" in own or any(found[name] != now_own[name] for name in found)
+    replica["OverridesAt"] = (
+        moment(int(site.now * 1000), site.region, own.get("OverridesAt")) if made_now else own["At"]
+    )
     return new
 
 

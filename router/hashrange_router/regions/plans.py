@@ -29,9 +29,7 @@ def founded(document: TableDocument, group_id: str, site: Site, *, legacy: bool 
     group.found_group(new, site.region, group_id, moment(int(site.now * 1000), site.region))
     if legacy:
         new["Replication"]["Legacy"] = timestamp(site.now)
-    noted = merge.noted(new, site)
-    noted["Generation"] = new["Generation"]
-    return noted
+    return merge.noted(new, site)
 
 
 def created(
@@ -150,6 +148,4 @@ def set_billing(
     settings.apply("billing", new, wanted, {}, site)
     if {**new, "Generation": 0} == {**document, "Generation": 0}:
         return document
-    noted = merge.noted(new, site)
-    noted["Generation"] = document["Generation"] + 1
-    return noted
+    return merge.noted(new, site)

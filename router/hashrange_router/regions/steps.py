@@ -26,7 +26,8 @@ RACES_MAX: Final = 50
 T = TypeVar("T")
 Steps = Generator[Any, Any, T]
 Plan = Callable[[TableDocument | None, Site], TableDocument | None]
-"""What a table's document is to become: the same object when there is nothing to do; raises what ends the step."""
+"""What a table's document is to become: a new one, or the same object when there is nothing to do; raises what ends
+the step."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +80,8 @@ def change_table(scope: Scope, name: str, plan: Plan) -> Steps[TableDocument | N
         if after is before:
             return before
         expected = (before["TableId"], before["Generation"]) if before is not None else None
+        if before is not None and after is not None:
+            after["Generation"] = before["Generation"] + 1  # a plan may have been made in several steps
         try:
             yield ChangeTable(name, expected, after, ids)
         except ConflictError:
