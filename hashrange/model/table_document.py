@@ -25,6 +25,7 @@ request.
     Tags                                       {key: value}
     TimeToLive                                 {AttributeName?, ChangedAt?}; AttributeName only while enabled
     Replication?                               of a global table: see `hashrange.model.regions`
+    SlotsUsed?                                 slots of replicas that were ever taken; it outlives `Replication`
 
 Times are epoch seconds with milliseconds, units are integers.
 """

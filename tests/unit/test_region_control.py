@@ -225,7 +225,7 @@ def test_changes_made_apart_come_together() -> None:
     agreed(made)
 
 
-@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("seed", (0, 1, 2, 222, 328))
 def test_whatever_links_lose_or_repeat_regions_agree_in_the_end(seed: int) -> None:
     made = World(US, EU, AP, seed=seed)
     made[US].call("CreateTable", **TABLE)

@@ -110,7 +110,9 @@ def taken_away(document: TableDocument, view: View, region: str) -> str | None:
 
 def _merge_own(new: TableDocument, member: Mapping[str, Any], site: Site) -> None:
     own = group.own_replica(new)
-    if member["State"] == ABSENT and later(member["At"], own["At"]):
+    if member["State"] == PRESENT and later(member["At"], own["At"]):
+        own["At"] = member["At"]  # two regions have asked for it at once
+    elif member["State"] == ABSENT and later(member["At"], own["At"]):
         # It is here: whoever missed it looked at the wrong moment.
         own["At"] = moment(int(site.now * 1000), site.region, member["At"])
     if _take_overrides(own, member):
