@@ -12,8 +12,8 @@ for `Region` and `Slot`s:
                    "Read"?, "OnDemandRead"?, "TableClass"?, "KMSMasterKeyId"?, "Indexes"?: {name: {"Read"?, ...}},
                    "InaccessibleSince"?}
 
-What regions need to agree on it, `hashrange_router.regions.group` adds to this; replicas that are not there yet, and those
-that were taken away, are not among `Replicas`.
+`hashrange_router.regions.group` says what else is there, for regions to agree: replicas that are not made yet, and
+those that were taken away, are not among `Replicas`.
 
 A version is (stamp, number of the region that wrote it), and the greater one wins: first by time, then by the
 region's number, which is derived from its name and therefore the same everywhere. What a deletion leaves behind is a
