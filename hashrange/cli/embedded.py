@@ -41,6 +41,7 @@ from hashrange.cli.dax.pages import DaxPages
 from hashrange.cli.front import http_limits, register_front_metrics
 from hashrange.cli.process_metrics import register_process_metrics
 from hashrange.cli.scaling import compose_scaler
+from hashrange.cli.screen import endpoint_url
 from hashrange.cli.storage import LoopScheduler, Storage, fatal
 from hashrange.cli.storage_metrics import register_storage_metrics
 from hashrange.cli.top.node_page import node_part
@@ -54,6 +55,7 @@ from hashrange.runtime.telemetry import CONTENT_TYPE, Telemetry
 from hashrange.wire.transactions import TXID_BYTES
 
 if TYPE_CHECKING:
+    from hashrange.cli.console import RunningConsole
     from hashrange.cli.embedded_dax import EmbeddedCache
     from hashrange.cli.embedded_triggers import EmbeddedTriggers
 
@@ -131,6 +133,7 @@ class EmbeddedServer:
         self.http: HttpServer
         self.functions: EmbeddedTriggers | None = None
         self.cache: EmbeddedCache | None = None
+        self.console: RunningConsole | None = None
 
     @property
     def address(self) -> str:
@@ -202,7 +205,8 @@ class EmbeddedServer:
         config = self.config
         self._compose_context()
         operations = entries(self.context)
-        self.top = self._top_page()
+        # Without keys where only those who sign may see data: anybody may ask for this page.
+        self.top = self._top_page(config.show_hot_keys and not config.credentials)
         site = self._dax_site()
         catalogue = self.node.catalogue
         self.dax_pages = DaxPages(self.context, self.node, self.clock, lambda: catalogue.index, site)
@@ -244,7 +248,27 @@ class EmbeddedServer:
             from hashrange.cli.embedded_dax import start_cache
 
             self.cache = await start_cache(self, site)
+        if config.console:
+            self.console = await self._start_console()
         self.ready = True
+
+    async def _start_console(self) -> RunningConsole:
+        """Serve the console; who has to sign in may see keys."""
+        from hashrange.cli.console import ConsoleParts, start_console
+        from hashrange.cli.console_sources import EmbeddedSource, Gatherer
+
+        config = self.config
+        endpoint = endpoint_url(config.host, self.port)
+        return await start_console(
+            ConsoleParts(
+                config, self.dispatcher, config.secrets(), config.region, endpoint, "embedded", self.clock
+            ),
+            EmbeddedSource(
+                Gatherer(self.context, self.dax_pages, self.clock),
+                endpoint,
+                self._top_page(config.show_hot_keys).render,
+            ),
+        )
 
     def _dax_site(self) -> DaxSite | None:
         """Where supervised cache nodes run; None where nobody starts any. Raises StartupError without free ports."""
@@ -254,8 +278,8 @@ class EmbeddedServer:
 
         return DaxSite(dax_host(self.config), base_port(self.config))
 
-    def _top_page(self) -> TopPage:
-        """What `hashrange top` shows; without keys where only those who sign may see data."""
+    def _top_page(self, show_hot_keys: bool) -> TopPage:
+        """What `hashrange top` and the console show."""
         page = TopPage("embedded", 1, "local", lambda: "" if self.ready else "stopping", self.clock.monotonic)
         page.add(router_part(self.telemetry, self.context, self.meter))
         page.add(front_part(lambda: self.http.statistics(), lambda: self.dispatcher.in_flight))
@@ -265,7 +289,7 @@ class EmbeddedServer:
                 self.node,
                 self.telemetry,
                 directory.path if directory is not None else None,
-                self.config.show_hot_keys and not self.config.credentials,
+                show_hot_keys,
             )
         )
         return page
@@ -273,6 +297,8 @@ class EmbeddedServer:
     async def stop(self) -> None:
         """Answer what is under way, make everything durable, let go of the data directory."""
         self.ready = False
+        if self.console is not None:
+            await self.console.stop()
         if self.cache is not None:
             await self.cache.stop()
         if self.functions is not None:

@@ -13,7 +13,7 @@ import os
 import uuid
 from functools import partial
 from random import Random
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from hashrange_router.api.context import RouterContext
 from hashrange_router.api.dispatch import Dispatcher, OperationEntry
@@ -38,6 +38,7 @@ from hashrange.cli.front import http_limits, register_front_metrics
 from hashrange.cli.process_metrics import register_process_metrics
 from hashrange.cli.router_functions import RouterFunctions
 from hashrange.cli.router_metrics import register_routing_metrics
+from hashrange.cli.screen import endpoint_url
 from hashrange.cli.top.page import TopPage, front_part, router_part
 from hashrange.cli.transaction_metrics import register_transaction_metrics
 from hashrange.cli.trigger_host import Host
@@ -54,14 +55,18 @@ from hashrange.wire.codec import Codec
 from hashrange.wire.messages import Done
 from hashrange.wire.transactions import TXID_BYTES
 
+if TYPE_CHECKING:
+    from hashrange.cli.console import RunningConsole
+
 ACCOUNT = "000000000000"
 PROBE_S = 0.2
+ROUTER = "router"
 
 
 class RouterServer:
     """A running router. Made by `start_router`."""
 
-    role = "router"
+    role = ROUTER
 
     def __init__(self, config: RouterConfig, clock: Clock, telemetry: Telemetry) -> None:
         self.config = config
@@ -115,6 +120,7 @@ class RouterServer:
         self.admin: AdminPort
         self._functions: RouterFunctions | None = None
         self._discovery: Discovery | None = None
+        self._console: RunningConsole | None = None
         site = self._dax_site()
         self.dax_pages = DaxPages(
             self.context,
@@ -253,12 +259,30 @@ class RouterServer:
                 reuse_port=config.reuse_port,
             )
             await self._serve_functions(operations)
+            if config.console and self.role == ROUTER:
+                self._console = await self._start_console(config.console_sources)
         except BaseException:
             await self.admin.close()
             raise
         self.routing.start()
         self.capacity.start()
         self._probe()
+
+    async def _start_console(self, sources: tuple[str, ...]) -> RunningConsole:
+        """Serve the console of the whole cluster."""
+        from hashrange.cli.console import ConsoleParts, start_console
+        from hashrange.cli.console_sources import ClusterSource, Gatherer
+
+        config = self.config
+        endpoint = endpoint_url(config.host, self.port)
+        gatherer = Gatherer(self.context, self.dax_pages, self.clock)
+        transport = self.routing.transport
+        return await start_console(
+            ConsoleParts(
+                config, self.dispatcher, config.secrets(), config.region, endpoint, "cluster", self.clock
+            ),
+            ClusterSource(gatherer, endpoint, self.top.render, transport, sources),
+        )
 
     def _operations(self) -> dict[bytes, OperationEntry]:
         """What is answered on the port, by the target header."""
@@ -322,6 +346,8 @@ class RouterServer:
         """Take no new requests, answer those under way, then leave the cluster."""
         self.draining = True
         await self._before_stop()
+        if self._console is not None:
+            await self._console.stop()
         if self._discovery is not None:
             await self._discovery.stop()
         await self.http.drain(self.config.shutdown_grace_s)

@@ -19,9 +19,18 @@ _DURABILITY = {
 
 
 def start_screen(
-    config: ServeConfig, address: str, port: int, *, colours: bool, cache: tuple[str, str] | None = None
+    config: ServeConfig,
+    address: str,
+    port: int,
+    *,
+    colours: bool,
+    cache: tuple[str, str] | None = None,
+    console: str | None = None,
 ) -> str:
-    """The screen as one text; `address` is the host as clients reach it, `cache` the URLs of the cache tier's doors."""
+    """The screen as one text; `address` is the host as clients reach it, `cache` the URLs of the cache tier's doors.
+
+    `console` is the console's URL.
+    """
     url = endpoint_url(address, port)
     rows = [("endpoint", url), ("data", _data(config))]
     if not config.in_memory:
@@ -32,6 +41,8 @@ def start_screen(
         rows.append(("functions", "on: hashrange functions deploy handler.py --table TABLE"))
     if cache is not None:
         rows.append(("cache", f"{cache[0]} for DAX clients, {cache[1]} for all others"))
+    if console is not None:
+        rows.append(("console", console + ("" if config.console_edit else " (read-only; --console-edit)")))
     lines = [f"{BOLD}hashrange {__version__}{RESET} is serving {BOLD}{url}{RESET}", ""]
     lines.extend(f"  {DIM}{label:<12}{RESET} {value}" for label, value in rows)
     key, secret = ("hashrange", "hashrange") if not config.credentials else ("<access key>", "<secret>")

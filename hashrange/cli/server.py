@@ -76,7 +76,11 @@ async def _serve(loaded: Loaded, stop: StopSignal) -> int:
     else:
         cache = server.cache.urls if server.cache is not None else None
         colours = sys.stdout.isatty()
-        print(start_screen(config, server.address, server.port, colours=colours, cache=cache), flush=True)
+        console = server.console.url if server.console is not None else None
+        screen = start_screen(
+            config, server.address, server.port, colours=colours, cache=cache, console=console
+        )
+        print(screen, flush=True)
     await stop.wait()
     log.info("stopping", reason=stop.signal_name or "asked to")
     await server.stop()

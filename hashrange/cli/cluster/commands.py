@@ -79,6 +79,8 @@ def up(
     throttling: options.Throttling = None,
     capacity_multiplier: options.CapacityMultiplier = None,
     throttle_faults: options.ThrottleFaults = None,
+    console: options.Console = False,
+    console_edit: options.ConsoleEdit = False,
 ) -> None:
     """Start a cluster, show what runs, and stop everything with Ctrl-C.
 
@@ -98,6 +100,7 @@ def up(
       hashrange cluster up --throttling on
       hashrange cluster up --triggers 2
       hashrange cluster up --dax 3 --set-dax memory_mb=512
+      hashrange cluster up --console
     """
     from hashrange.cli.cluster.up import UpOptions, run
 
@@ -121,6 +124,8 @@ def up(
                 throttling=throttling,
                 capacity_multiplier=capacity_multiplier,
                 throttle_faults=throttle_faults,
+                console=console,
+                console_edit=console_edit,
             )
         )
     )

@@ -12,8 +12,9 @@ Pure, but for reading and writing `cluster.json`, which holds all of it:
 
 Cache nodes are there because the control plane wants them: each has the number of its slot (`hashrange.model.dax`).
 
-A cluster takes ports from one base: routers share the base itself; each process has ports of its own above it
-(`PORTS` in all). Clusters whose bases are that far apart fit on one machine.
+A cluster takes ports from one base: routers share the base itself, and each of the first ten has a port
+for its console; each process has ports of its own above it (`PORTS` in all). Clusters whose bases are
+that far apart fit on one machine.
 """
 
 from __future__ import annotations
@@ -34,6 +35,8 @@ NODE = "node"
 ROUTER = "router"
 TRIGGERS = "triggers"
 DAX = "dax"
+CONSOLE_PORTS = 89
+CONSOLES_MAX = 10
 NODE_PORTS = 100
 NODE_ADMIN_PORTS = 200
 ROUTER_ADMIN_PORTS = 300
@@ -44,6 +47,10 @@ PORTS = DAX_PORTS + DAX_RANGE
 PROCESSES_MAX = 99
 
 ADMIN_PORTS = {NODE: NODE_ADMIN_PORTS, ROUTER: ROUTER_ADMIN_PORTS, TRIGGERS: TRIGGERS_ADMIN_PORTS}
+
+EDIT = "edit"
+READ = "read"
+"""What a console may do."""
 
 STARTING = "starting"
 READY = "ready"
@@ -105,6 +112,8 @@ class Layout:
     dax_settings: dict[str, Any] = field(default_factory=dict)
     region_settings: dict[str, Any] = field(default_factory=dict)
     """About other regions: of nodes and routers, which alone speak to them."""
+    console: str = ""
+    """Whether routers serve the console: "", "read" or "edit"."""
 
     def of(self, role: str) -> list[Process]:
         """The processes of one role, by id."""
@@ -166,6 +175,32 @@ class Layout:
         """The URL that DAX clients of the first cache cluster use."""
         return f"dax://{format_address(self.host, self.dax_base_port)}"
 
+    def console_port(self, process: Process) -> int | None:
+        """The port of a router's console, None where it has none."""
+        if not self.console or process.role != ROUTER or process.id > CONSOLES_MAX:
+            return None
+        return self.base_port + CONSOLE_PORTS + process.id
+
+    @property
+    def console_url(self) -> str:
+        """The URL of the first router's console, "" without one."""
+        port = self.console_port(self.of(ROUTER)[0])
+        return f"http://{format_address(self.host, port)}" if port is not None else ""
+
+    def _console_of(self, process: Process) -> dict[str, Any]:
+        """The settings of a router's console: it shows all processes, also those that no node knows of."""
+        port = self.console_port(process)
+        if port is None:
+            return {}
+        others = [each for role in (ROUTER, TRIGGERS) for each in self.of(role) if each is not process]
+        return {
+            "console": True,
+            "console_host": self.host,
+            "console_port": port,
+            "console_edit": self.console == EDIT,
+            "console_sources": [format_address(self.host, self.admin_port(each)) for each in others],
+        }
+
     def add_node(self, az: str | None) -> Process:
         """A further node, in the zone given or the one with the fewest nodes. Ids are never used again."""
         if az is not None and az not in {process.az for process in self.of(NODE)}:
@@ -215,6 +250,7 @@ class Layout:
                 "seeds": seeds,
                 "dax_base_port": self.dax_base_port,
                 "dax_zones": sorted({each.az for each in self.of(NODE)}),
+                **self._console_of(process),
                 **self.region_settings,
                 **self.router_settings,
             }
@@ -242,6 +278,7 @@ class Layout:
             "data_dir": str(self.directory_of(process).absolute() / "data"),
             "members": members,
             "seeds": seeds,
+            **self.region_settings,
             **self.settings,
         }
 
@@ -275,6 +312,7 @@ class Layout:
             "dax_nodes": self.dax_nodes,
             "dax_settings": self.dax_settings,
             "region_settings": self.region_settings,
+            "console": self.console,
             "supervisor": {"pid": self.supervisor_pid, "started": self.supervisor_started},
             "boot": self.boot,
             "processes": [
@@ -282,7 +320,6 @@ class Layout:
                     **asdict(process),
                     "address": self.address(process),
                     "metrics_url": self.admin_url(process) + "/metrics",
-            **self.region_settings,
                     "log": str(self.directory_of(process) / "log.txt"),
                 }
                 for process in self.processes
@@ -325,6 +362,7 @@ def load(directory: Path) -> Layout:
             trigger_settings=document.get("trigger_settings", {}),
             dax_nodes=document.get("dax_nodes", 0),
             dax_settings=document.get("dax_settings", {}),
+            console=document.get("console", ""),
             region_settings=document.get("region_settings", {}),
         )
     except FileNotFoundError:
@@ -353,6 +391,7 @@ def plan(
     trigger_settings: dict[str, Any] | None = None,
     dax_nodes: int = 0,
     dax_settings: dict[str, Any] | None = None,
+    console: str = "",
 ) -> Layout:
     """A new cluster: nodes, routers and pools go round the zones; the first node of three zones is a founder."""
     if azs == 2:
@@ -373,6 +412,7 @@ def plan(
     layout.trigger_settings = trigger_settings or {}
     layout.dax_nodes = dax_nodes
     layout.dax_settings = dax_settings or {}
+    layout.console = console
     layout.set_pools(triggers)
     return layout
 

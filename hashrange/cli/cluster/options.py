@@ -60,3 +60,11 @@ ThrottleFaults = Annotated[
     str | None,
     typer.Option(metavar="TABLE=SHARE,...", help="Throttle a share of requests on purpose, see serve."),
 ]
+Console = Annotated[
+    bool,
+    typer.Option("--console", help="Serve the web console, 90 above the port; further routers' above it."),
+]
+ConsoleEdit = Annotated[
+    bool,
+    typer.Option("--console-edit", help="Let the console change items and tables; else it is read-only."),
+]

@@ -98,6 +98,8 @@ def size(size_bytes: int | None) -> str:
 def how_to_use(layout: Layout) -> list[str]:
     """Lines to copy."""
     lines = [f"DAX clients of the first cache cluster: {layout.dax_endpoint}"] if layout.of(DAX) else []
+    if layout.console:
+        lines.append(f"Console: {layout.console_url}")
     return [
         *lines,
         f'boto3.resource("dynamodb", endpoint_url="{layout.endpoint}", region_name="{layout.region}",',
@@ -117,6 +119,8 @@ class PlainReport:
         print(f"hashrange {__version__} cluster is serving {layout.endpoint}", flush=True)
         if layout.of(DAX):
             print(f"DAX clients are served at {layout.dax_endpoint}", flush=True)
+        if layout.console:
+            print(f"The console is at {layout.console_url}", flush=True)
         await stopped.wait()
 
 

@@ -232,6 +232,7 @@ def check_ports(layout: Layout, wanted: Iterable[Process]) -> None:
     taken: set[int] = set()
     ports = {layout.admin_port(process) for process in wanted}
     ports |= {int(layout.address(process).rpartition(":")[2]) for process in wanted}
+    ports |= {port for process in wanted if (port := layout.console_port(process)) is not None}
     for port in sorted(ports):
         with socket.socket(socket.AF_INET6 if ":" in layout.host else socket.AF_INET) as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

@@ -22,7 +22,9 @@ from hashrange.cli.cluster import control, processes
 from hashrange.cli.cluster.caches import Caches
 from hashrange.cli.cluster.layout import (
     DAX,
+    EDIT,
     NODE,
+    READ,
     ROUTER,
     STATE_NAME,
     STOPPED,
@@ -64,6 +66,13 @@ class UpOptions:
     throttling: str | None = None
     capacity_multiplier: str | None = None
     throttle_faults: str | None = None
+    console: bool = False
+    console_edit: bool = False
+
+    @property
+    def console_mode(self) -> str:
+        """What the console may do, "" where none is asked for."""
+        return (EDIT if self.console_edit else READ) if self.console else ""
 
 
 def run(options: UpOptions) -> int:
@@ -122,6 +131,7 @@ def layout_for(options: UpOptions) -> Layout:
             trigger_settings=_pairs("--set-triggers", options.trigger_settings),
             dax_nodes=options.dax or 0,
             dax_settings=_pairs("--set-dax", options.dax_settings),
+            console=options.console_mode,
         )
     layout = load(options.directory)
     for flag, given, there in (
@@ -143,6 +153,7 @@ def layout_for(options: UpOptions) -> Layout:
     layout.router_settings.update(both | routers_only | _pairs("--set-router", options.router_settings))
     layout.trigger_settings.update(_pairs("--set-triggers", options.trigger_settings))
     layout.dax_settings.update(_pairs("--set-dax", options.dax_settings))
+    layout.console = options.console_mode
     if options.triggers is not None:
         layout.set_pools(options.triggers)
     if options.dax is not None:

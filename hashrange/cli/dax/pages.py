@@ -117,7 +117,7 @@ class DaxPages:
         if path == CA_PATH.encode():
             self._later(request, self._certificate(request))
         elif path == CLUSTERS_PATH.encode():
-            request.reply(200, orjson.dumps({"clusters": self._clusters()}), JSON)
+            request.reply(200, orjson.dumps({"clusters": self.clusters()}), JSON)
         else:
             return False
         return True
@@ -158,7 +158,8 @@ class DaxPages:
         authority = await authority_of(self._context.controls, self._transport, now_s)
         request.reply(200, authority.certificate.encode(), PEM)
 
-    def _clusters(self) -> list[dict[str, Any]]:
+    def clusters(self) -> list[dict[str, Any]]:
+        """All clusters with their nodes, as they are told to everybody."""
         view = self.view()
         told = []
         for cluster in view.clusters:

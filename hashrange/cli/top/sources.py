@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from hashrange.cli.cluster import processes
-from hashrange.cli.cluster.ask import AskError, ask_json
+from hashrange.cli.cluster.ask import TIMEOUT_S, AskError, ask_json
 from hashrange.cli.cluster.layout import STATE_NAME, Layout, LayoutError, load
 from hashrange.cli.cluster.status import gather
 from hashrange.cli.top.model import Sample
@@ -62,10 +62,10 @@ async def _is_embedded(endpoint: str) -> bool:
     return True
 
 
-async def _checked(endpoint: str, path: str) -> dict[str, Any]:
+async def _checked(endpoint: str, path: str, timeout_s: float = TIMEOUT_S) -> dict[str, Any]:
     """A page, if it is one that this version understands."""
     try:
-        page = await ask_json(endpoint, path)
+        page = await ask_json(endpoint, path, timeout_s=timeout_s)
     except AskError as error:
         if error.status == 0 or path == EMBEDDED_PATH:
             raise
@@ -99,7 +99,7 @@ async def _of_cluster(directory: Path) -> Sample:
         for process, row in zip(layout.processes, rows, strict=True)
         if row["state"] in UP
     }
-    pages, _ = await _pages(urls)
+    pages, _ = await pages_of(urls)
     if not pages:
         raise AskError(
             f"no process of the cluster in {directory} answers; `hashrange cluster up --data-dir {directory}` "
@@ -117,7 +117,7 @@ async def _of_cluster(directory: Path) -> Sample:
 
 async def _of_admin_ports(endpoints: list[str]) -> Sample:
     """The processes behind some admin ports, and all nodes that the control plane knows."""
-    named, failed = await _pages({endpoint: endpoint for endpoint in endpoints})
+    named, failed = await pages_of({endpoint: endpoint for endpoint in endpoints})
     view: dict[str, Any] = {"nodes": [], "partitions": []}
     note = ""
     for endpoint in named:
@@ -126,13 +126,13 @@ async def _of_admin_ports(endpoints: list[str]) -> Sample:
             break
         except AskError as error:
             note = f"the control plane has no answer: {error}"
-    pages = {_name_of(page): page for page in named.values()}
+    pages = {name_of(page): page for page in named.values()}
     urls = {
         f"node-{node['id']}": f"http://{node['admin']}"
         for node in view["nodes"]
         if f"node-{node['id']}" not in pages and node.get("alive", True)
     }
-    others, _ = await _pages(urls)
+    others, _ = await pages_of(urls)
     pages.update(others)
     if not pages:
         raise AskError(failed)
@@ -142,7 +142,7 @@ async def _of_admin_ports(endpoints: list[str]) -> Sample:
             "role": "node",
             "id": node["id"],
             "az": node["az"],
-            "state": _state_of(node, pages),
+            "state": state_of_node(node, pages),
         }
         for node in view["nodes"]
     ]
@@ -156,7 +156,8 @@ async def _of_admin_ports(endpoints: list[str]) -> Sample:
     return Sample(", ".join(endpoints), pages, rows, view["partitions"], note)
 
 
-def _state_of(node: dict[str, Any], pages: dict[str, dict[str, Any]]) -> str:
+def state_of_node(node: dict[str, Any], pages: dict[str, dict[str, Any]]) -> str:
+    """What a node of the control plane's view is up to, given the pages that were had."""
     if not node.get("alive", True):
         return "down"
     page = pages.get(f"node-{node['id']}")
@@ -165,16 +166,19 @@ def _state_of(node: dict[str, Any], pages: dict[str, dict[str, Any]]) -> str:
     return "ready" if node["state"] == "up" else str(node["state"])
 
 
-def _name_of(page: dict[str, Any]) -> str:
+def name_of(page: dict[str, Any]) -> str:
+    """What a process is called by its page."""
     return f"{page['process']['role']}-{page['process']['id']}"
 
 
-async def _pages(urls: dict[str, str]) -> tuple[dict[str, dict[str, Any]], str]:
+async def pages_of(
+    urls: dict[str, str], timeout_s: float = TIMEOUT_S
+) -> tuple[dict[str, dict[str, Any]], str]:
     """The pages of several processes, asked at once; those that do not answer are left out, with the last reason."""
 
     async def one(url: str) -> dict[str, Any] | str:
         try:
-            return await _checked(url, ADMIN_PATH)
+            return await _checked(url, ADMIN_PATH, timeout_s)
         except AskError as error:
             return str(error)
 
