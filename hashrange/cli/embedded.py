@@ -87,7 +87,9 @@ class EmbeddedServer:
             fatal=fatal,
             on_error=self._report,
             settings=ReplicationSettings(
-                stream_retention_s=config.stream_retention_s, stream_rollover_s=config.stream_rollover_s
+                stream_retention_s=config.stream_retention_s,
+                stream_rollover_s=config.stream_rollover_s,
+                tombstone_retention_s=config.tombstone_retention_s,
             ),
         )
         self.node.ceilings = compose_ceilings(config, clock.monotonic)

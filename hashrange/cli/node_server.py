@@ -85,6 +85,7 @@ def replication_settings(config: NodeConfig) -> ReplicationSettings:
         scrub_interval_s=config.scrub_interval_s,
         stream_retention_s=config.stream_retention_s,
         stream_rollover_s=config.stream_rollover_s,
+        tombstone_retention_s=config.tombstone_retention_s,
     )
 
 

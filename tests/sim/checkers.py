@@ -168,7 +168,7 @@ def digest(node: Node, group: Group, whole: bool = False) -> int:
     if group.id == CONTROL:
         catalogue = node.engine.scan(keyspace.CATALOGUE_PREFIX, keyspace.CATALOGUE_PREFIX + b"\xff")
         contents += [entry for entry in catalogue if entry[0] not in OWN]
-    for space in (keyspace.ITEMS, keyspace.LOCKS, keyspace.MARKERS, keyspace.SHARDS):
+    for space in (each for each in keyspace.HASHED_SPACES if each != keyspace.STREAM):
         contents += node.engine.scan(*keyspace.hashes_of(place.store, space, place.lo, place.hi))
     records = node.engine.scan(*keyspace.hashes_of(place.store, keyspace.STREAM, place.lo, place.hi), True)
     contents += records if whole else islice(records, NEWEST)
