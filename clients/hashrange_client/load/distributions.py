@@ -109,8 +109,8 @@ class Zipfian:
     """Scrambled Zipf: what is popular is so for good, wherever it is in the key space, also when items are added.
 
     Ranks come from a range far larger than any table and are hashed to its items, so that the most popular
-    item has 3.8 % of the requests whatever the table's size. With `most` items that there may be at the end, those that are not there yet
-    are drawn again: what exists keeps its popularity while the table grows.
+    item has 3.8 % of the requests whatever the table's size. With `most` items that there may be at the end,
+    those that are not there yet are drawn again: what exists keeps its popularity while the table grows.
     """
 
     __slots__ = ("_most", "_ranks")

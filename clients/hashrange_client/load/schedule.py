@@ -15,6 +15,8 @@ from typing import Final
 CONSTANT: Final = "constant"
 POISSON: Final = "poisson"
 ARRIVALS: Final = (CONSTANT, POISSON)
+SEEDS_APART: Final = 7_919
+"""What a seed is multiplied with for arrivals, so that they have other chances than keys."""
 
 
 def arrivals(

@@ -1,8 +1,8 @@
 """What one process counts, second by second: latencies by operation in whole microseconds, errors by type. Pure.
 
 Latencies are counted in plain dictionaries of microseconds: an increment costs a twentieth of what an HDR
-histogram takes in Python, and the parent merges the processes' counts into one histogram. Above 2,048 µs they are rounded down to eleven
-significant bits, which is what a histogram of three digits keeps.
+histogram takes in Python, and the parent merges the processes' counts into one histogram. Above 2,048 µs they
+are rounded down to eleven significant bits, which is what a histogram of three digits keeps.
 """
 
 from __future__ import annotations

@@ -24,14 +24,12 @@ from hashrange.runtime.system import raise_open_files_limit
 from hashrange_client.load.engine import Engine
 from hashrange_client.load.replies import HttpReplies
 from hashrange_client.load.requests import Head, RequestSource
-from hashrange_client.load.schedule import arrivals
+from hashrange_client.load.schedule import SEEDS_APART, arrivals
 from hashrange_client.load.settings import BOTO3, DAX, LoadError, LoadSettings
 from hashrange_client.load.sockets import Connector
 
 SPARE_FILES = 64
 PIPE_BYTES = 1 << 20
-SECONDS_APART = 7_919
-"""Seeds of arrivals differ from those of keys."""
 
 
 def run(settings: LoadSettings, begin: Callable[[], float]) -> dict[str, float]:
@@ -69,7 +67,7 @@ def schedule_of(settings: LoadSettings) -> Callable[[float], Iterator[float]] | 
     rate = settings.rate
     if rate is None:
         return None
-    chance = random.Random(settings.seed * SECONDS_APART).random
+    chance = random.Random(settings.seed * SEEDS_APART).random
     offset = settings.process / settings.crew
     return lambda start_s: arrivals(settings.arrivals, rate, start_s, chance, offset)
 

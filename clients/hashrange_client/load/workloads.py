@@ -9,8 +9,8 @@ shares, the distribution of the keys, and the kind of items. The six YCSB core w
     ycsb-c  read 1                              zipfian       ycsb-f  read 0.5, read-modify-write 0.5    zipfian
 
 A scan of ycsb-e is one Scan of 1 to 100 items (uniform) that begins behind a random key: tables are hashed, so
-"the next records" are those next in hash order, as YCSB's own DynamoDB binding has it. (The binding also reads the first record by a
-GetItem, as ExclusiveStartKey leaves it out; that request is saved here.)
+"the next records" are those next in hash order, as YCSB's own DynamoDB binding has it. (The binding also reads
+the first record by a GetItem, as ExclusiveStartKey leaves it out; that request is saved here.)
 """
 
 from __future__ import annotations

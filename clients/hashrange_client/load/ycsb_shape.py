@@ -1,8 +1,8 @@
 """Records as YCSB has them: one key, ten fields of 100 bytes. The core workloads are put on these.
 
-YCSB's keys are `user` and a hash of the record's number, so that neighbours in number are none in the store. Tables hash
-their partition keys anyway: here the number itself is in the key, and all keys have one length. Source: Cooper et al.,
-"Benchmarking cloud serving systems with YCSB" (SoCC 2010), section 4.1.
+YCSB's keys are `user` and a hash of the record's number, so that neighbours in number are none in the store.
+Tables hash their partition keys anyway: here the number itself is in the key, and all keys have one length.
+Source: Cooper et al., "Benchmarking cloud serving systems with YCSB" (SoCC 2010), section 4.1.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Charts as SVG text: lines over time, latencies over percentiles, bars, heat maps. Pure.
 
-Colours are classes (`s0` … for series, `p0` … for percentiles, light to dark) that the page's style gives a colour each for
-light and for dark surroundings. A line chart carries its points as `data-chart`, from which the page's script shows values
-where the pointer is.
+Colours are classes (`s0` … for series, `p0` … for percentiles, light to dark) that the page's style gives a
+colour each for light and for dark surroundings. A line chart carries its points as `data-chart`, from which
+the page's script shows values where the pointer is.
 """
 
 from __future__ import annotations
