@@ -12,6 +12,7 @@ import argparse
 import re
 import sys
 import time
+import traceback
 from pathlib import Path
 
 import yaml
@@ -46,7 +47,7 @@ def parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m tests.deploy.podman", description=__doc__)
     parser.add_argument("--compose", type=Path, default=ROOT / "deploy" / "compose.yaml", metavar="FILE")
     parser.add_argument(
-        "--ports", type=int, default=30_000, metavar="BASE", help="first port of this machine"
+        "--ports", type=int, default=30_000, metavar="BASE", help="first of five ports of this machine"
     )
     parser.add_argument("--name", default="hashrange-try", help="name of the compose project")
     parser.add_argument("--image", help="use this image instead of building one")
@@ -82,7 +83,9 @@ def main() -> int:
         if LEFT_OUT in options.compose.read_text(encoding="utf-8") and not prepared.missing:
             run.services.append(LEFT_OUT)
         run.run()
-    except NO_DISCUSSION as error:
+    except Exception as error:
+        if not isinstance(error, NO_DISCUSSION):
+            traceback.print_exc()
         print(f"hashrange: {error}", file=sys.stderr)
         if run is not None:
             for service in run.services:
