@@ -6,6 +6,7 @@ import json
 import re
 import shutil
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import yaml
@@ -27,6 +28,7 @@ class Query:
     legend: str = ""
 
 
+@cache
 def rules() -> list[dict[str, Any]]:
     """All rules of all groups."""
     return [
@@ -37,6 +39,7 @@ def rules() -> list[dict[str, Any]]:
     ]
 
 
+@cache
 def recorded() -> dict[str, str]:
     """Recorded name to its expression."""
     return {rule["record"]: rule["expr"] for rule in rules() if "record" in rule}
@@ -47,6 +50,7 @@ def alerts() -> dict[str, dict[str, Any]]:
     return {rule["alert"]: rule for rule in rules() if "alert" in rule}
 
 
+@cache
 def dashboards() -> dict[str, dict[str, Any]]:
     """File name to document."""
     return {

@@ -6,6 +6,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Iterable
+from functools import cache
 
 import pytest
 import yaml
@@ -28,6 +29,7 @@ LEVELS = {"region", "zone", "role", "process", "table", "index", "operation", "e
 OF_CLUSTER = {"hashrange-nodes", "hashrange-routers", "hashrange-dax", "hashrange-triggers"}
 
 
+@cache
 def all_families() -> dict[str, Family]:
     """What processes export, and what rules record of it: the level of a name says its labels."""
     found = dict(families())
@@ -178,6 +180,34 @@ def test_targets_have_the_labels_that_rules_know(name: str) -> None:
         assert settings["relabel_configs"][0]["source_labels"] == ["__address__"]
 
 
+@pytest.mark.parametrize(
+    ("name", "compose"),
+    [("prometheus.yaml", "compose.yaml"), ("prometheus.regions.yaml", "compose.regions.yaml")],
+)
+def test_every_process_of_the_compose_files_is_a_target(name: str, compose: str) -> None:
+    services = yaml.safe_load((PROMETHEUS.parent / compose).read_text(encoding="utf-8"))["services"]
+    wanted = set()
+    for service, settings in services.items():
+        if settings.get("command", [""])[0] in ("node", "router", "dax", "triggers"):
+            environment = settings["environment"]
+            wanted.add(
+                (
+                    f"{service}:{environment['HASHRANGE_ADMIN_PORT']}",
+                    environment["HASHRANGE_AZ"],
+                    settings["command"][0],
+                )
+            )
+    document = yaml.safe_load((PROMETHEUS / name).read_text(encoding="utf-8"))
+    found = {
+        (target, group["labels"]["zone"], group["labels"]["role"])
+        for job in document["scrape_configs"]
+        if job["job_name"] != "prometheus"
+        for group in job["static_configs"]
+        for target in group["targets"]
+    }
+    assert found == wanted
+
+
 def test_dashboards_are_what_the_generator_makes() -> None:
     done = subprocess.run(
         [sys.executable, "-B", str(GRAFANA / "generate.py"), "--check"],
@@ -239,3 +269,11 @@ def test_the_page_of_metrics_is_right_about_types() -> None:
     documented = re.findall(r"^\| `(hashrange_[a-z0-9_]+)` \| (\w+)", PAGE.read_text(), re.MULTILINE)
     known = families()
     assert [(name, kind, known[name].kind) for name, kind in documented if known[name].kind != kind] == []
+
+
+def test_the_table_of_cloudwatch_names_metrics_that_exist() -> None:
+    part = PAGE.read_text().partition("## By CloudWatch's names")[2]
+    named = set(re.findall(r"\b((?:hashrange|process)_[a-z0-9_]+)", part))
+    assert len(named) > 30
+    known = families()
+    assert [name for name in sorted(named - {"hashrange_read_capacity_used"}) if name not in known] == []
