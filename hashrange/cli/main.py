@@ -280,7 +280,9 @@ def health(
         str | None,
         typer.Argument(metavar="[URL]", help="Where the server is; else found as in a container."),
     ] = None,
-    live: Annotated[bool, typer.Option("--live", help="Ask whether it runs, not whether it can serve.")] = False,
+    live: Annotated[
+        bool, typer.Option("--live", help="Ask whether it runs, not whether it can serve.")
+    ] = False,
 ) -> None:
     """Ask a server, or a process of a cluster, whether it can serve. The exit code says so: 0 or 1.
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import typer
 
 from hashrange.cli import options
@@ -67,19 +69,22 @@ def serve(
     Examples:
       hashrange serve
       hashrange serve --in-memory --port 8001
-      hashrange serve --data-dir /var/lib/hashrange --host 0.0.0.0
       hashrange serve --throttling on --throttle-faults orders=0.2
-      hashrange serve --triggers
-      hashrange serve --dax
+      hashrange serve --triggers --dax
       hashrange serve --console --console-edit
       hashrange serve --region us-east-1 --peers eu-west-1=http://10.1.0.5:8000
       hashrange serve --config hashrange.toml --print-config
     """
-    given = {
-        name: value
-        for name, value in locals().items()
-        if value is not None and name not in ("config", "print_config")
-    }
+    given = _given(locals())
     from hashrange.cli import server
 
     raise typer.Exit(server.run(given, config, print_config))
+
+
+def _given(settings: dict[str, Any]) -> dict[str, Any]:
+    """The flags that were given, by the names of their settings."""
+    return {
+        name: value
+        for name, value in settings.items()
+        if value is not None and name not in ("config", "print_config")
+    }

@@ -26,7 +26,9 @@ from hashrange.runtime.startup import StartupError
 COMMANDS = (
     "serve",
     "cluster",
+    "health",
     "node",
+    "regions",
     "router",
     "api",
     "bench",
