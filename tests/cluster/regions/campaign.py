@@ -1,4 +1,4 @@
-"""One run of the campaign: load in all regions, faults among them, then everything must be equal and as it had to be."""
+"""One run of the campaign: load in all regions, faults among them, then all must be equal and as it had to be."""
 
 from __future__ import annotations
 

@@ -68,7 +68,8 @@ class Told:
         failed = ", ".join(
             f"{count} x {name}" for name, count in self.counts.most_common() if name not in OPERATIONS
         )
-        return f"{done} operations, {len(self.acknowledged)} values acknowledged, {len(self.unknown)} unknown ({failed})"
+        values = f"{len(self.acknowledged)} values acknowledged, {len(self.unknown)} unknown"
+        return f"{done} operations, {values}{f' ({failed})' if failed else ''}"
 
 
 class Load:
