@@ -2,9 +2,11 @@
 
 A document, for `hashrange_router.console.live`:
 
-    {"at_ms": wall time, "view": hashrange.cli.top.model.View, "places": [{"id", "table", "index", "hash_range", "leader",
-     "replicas": [{"node", "role", "behind"?}], "epoch"}], "nodes": [{"id", "az", "state", ...}],
-     "caches": [{"name", "nodes": [{"id", "az", "primary", "state", "metrics"}]}], "regions": [...]}
+    {"at_ms": wall time, "view": hashrange.cli.top.model.View,
+     "places": [{"id", "table", "index", "hash_range", "leader", "replicas": [{"node", "role", "behind"?}], "epoch"}],
+     "nodes": [{"id", "az", "state", ...}],
+     "caches": [{"name", "nodes": [{"id", "az", "primary", "state", "metrics"}]}],
+     "links": [{"table", "source", "destination", "pending_keys", ...}]}
 
 A router knows the nodes from the control plane and the cache nodes from the catalogue; other routers and trigger pools
 are where `console_sources` says. Keys that are shown have a `position`: their hash.
@@ -19,7 +21,8 @@ from typing import Any
 import orjson
 from hashrange_router.api.context import RouterContext
 
-from hashrange.cli.cluster.ask import AskError, ask_json
+from hashrange.cli.cluster.ask import AskError, ask, ask_json
+from hashrange.cli.console_links import Links, Pages
 from hashrange.cli.dax.pages import STATS_PATH, DaxPages
 from hashrange.cli.top.build import build
 from hashrange.cli.top.model import Sample
@@ -29,7 +32,7 @@ from hashrange.model.key import KeyMismatch
 from hashrange.model.key_bytes import HASH_SIZE
 from hashrange.runtime.clock import Clock
 from hashrange.wire.cluster import ClusterStatus
-from hashrange.wire.messages import Transport
+from hashrange.wire.messages import Done
 
 ASK_S = 1.0
 """How long a process is waited for: one that is frozen must not hold the others up."""
@@ -51,7 +54,11 @@ class Gatherer:
         self._last: tuple[float, Sample] | None = None
 
     async def document(
-        self, sample: Sample, nodes: list[dict[str, Any]], caches: list[dict[str, Any]]
+        self,
+        sample: Sample,
+        nodes: list[dict[str, Any]],
+        caches: list[dict[str, Any]],
+        links: list[dict[str, Any]],
     ) -> dict[str, Any]:
         """The document of a sample."""
         now_s = self._clock.monotonic()
@@ -66,7 +73,7 @@ class Gatherer:
             "places": [_place(each) for each in sample.partitions if not each.get("successors")],
             "nodes": nodes,
             "caches": caches,
-            "regions": _regions(sample),
+            "links": links,
         }
 
     def _position(self, table: str, index: str | None, key: dict[str, Any]) -> int | None:
@@ -86,6 +93,10 @@ class Gatherer:
             return None
         return int.from_bytes(prefix[:HASH_SIZE], "big")
 
+    def links(self, pages: Pages) -> Links:
+        """The links of global tables, from these pages."""
+        return Links(self._context, self._clock, pages)
+
     async def caches(self) -> list[dict[str, Any]]:
         """The cache clusters, each node with what it tells."""
         clusters = self._caches.clusters()
@@ -103,10 +114,21 @@ class EmbeddedSource:
     Pages are taken as JSON also from this process: their parts are counters that go on counting.
     """
 
-    def __init__(self, gatherer: Gatherer, endpoint: str, page: Callable[[], bytes]) -> None:
+    def __init__(
+        self,
+        gatherer: Gatherer,
+        endpoint: str,
+        page: Callable[[], bytes],
+        metrics: Callable[[], bytes],
+    ) -> None:
         self._gatherer = gatherer
         self._endpoint = endpoint
         self._page = page
+        self._metrics = metrics
+        self._links = gatherer.links(self._metrics_pages)
+
+    async def _metrics_pages(self) -> list[bytes]:
+        return [self._metrics()]
 
     async def __call__(self) -> dict[str, Any]:
         """A document."""
@@ -114,7 +136,8 @@ class EmbeddedSource:
         process = page["process"]
         row = {"name": "server", "role": "embedded", "id": 1, "az": process["az"], "state": process["state"]}
         caches = await self._gatherer.caches()
-        return await self._gatherer.document(Sample(self._endpoint, {"server": page}, [row]), [], caches)
+        sample = Sample(self._endpoint, {"server": page}, [row])
+        return await self._gatherer.document(sample, [], caches, await self._links.rows())
 
 
 class ClusterSource:
@@ -125,13 +148,14 @@ class ClusterSource:
         gatherer: Gatherer,
         place: str,
         page: Callable[[], bytes],
-        transport: Transport,
+        send: Callable[[Any, Done], None],
         sources: tuple[str, ...],
     ) -> None:
         self._gatherer = gatherer
         self._place = place
         self._page = page
-        self._transport = transport
+        self._send = send
+        self._links = gatherer.links(self._metrics_pages)
         self._sources = {f"http://{address}": f"http://{address}" for address in sources}
         self._names: dict[str, tuple[str, dict[str, Any]]] = {}
         self._view: dict[str, Any] = {"nodes": [], "partitions": []}
@@ -165,7 +189,15 @@ class ClusterSource:
                 for node in cluster["nodes"]
             ]
         sample = Sample(self._place, pages, rows, self._view["partitions"], note)
-        return await self._gatherer.document(sample, nodes, caches)
+        return await self._gatherer.document(sample, nodes, caches, await self._links.rows())
+
+    async def _metrics_pages(self) -> list[bytes]:
+        """The metrics of the nodes that are alive."""
+        urls = [f"http://{node['admin']}" for node in self._view["nodes"] if node.get("alive", True)]
+        answers = await asyncio.gather(
+            *(ask(url, "/metrics", timeout_s=ASK_S) for url in urls), return_exceptions=True
+        )
+        return [answer for answer in answers if isinstance(answer, bytes)]
 
     def _named(
         self, answers: dict[str, dict[str, Any]], pages: dict[str, dict[str, Any]]
@@ -194,7 +226,7 @@ class ClusterSource:
             if not future.done():
                 future.set_result(answer)
 
-        self._transport.send(ClusterStatus(), done)
+        self._send(ClusterStatus(), done)
         try:
             answer = await asyncio.wait_for(future, ASK_S)
         except TimeoutError:
@@ -212,18 +244,6 @@ def _row(name: str, page: dict[str, Any]) -> dict[str, Any]:
 
 def _place(entry: dict[str, Any]) -> dict[str, Any]:
     return {key: entry[key] for key in PLACE_MEMBERS if key in entry}
-
-
-def _regions(sample: Sample) -> list[dict[str, Any]]:
-    """Links of global tables, where processes tell of any: the highest of each figure over all of them."""
-    links: dict[tuple[str, str, str], dict[str, Any]] = {}
-    for page in sample.pages.values():
-        for row in page.get("regions", ()):
-            link = links.setdefault((row["table"], row["source"], row["destination"]), dict(row))
-            for name, value in row.items():
-                if isinstance(value, int | float):
-                    link[name] = max(value, link.get(name, value))
-    return [links[name] for name in sorted(links)]
 
 
 async def _ask(url: str, path: str) -> dict[str, Any] | None:

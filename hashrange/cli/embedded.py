@@ -40,6 +40,8 @@ from hashrange.cli.capacity_metrics import register_capacity_metrics
 from hashrange.cli.dax.pages import DaxPages
 from hashrange.cli.front import http_limits, register_front_metrics
 from hashrange.cli.process_metrics import register_process_metrics
+from hashrange.cli.regions.compose import RegionPages, RegionsFront, compose_links, compose_shipper
+from hashrange.cli.regions.metrics import register_link_metrics, register_region_metrics
 from hashrange.cli.scaling import compose_scaler
 from hashrange.cli.screen import endpoint_url
 from hashrange.cli.storage import LoopScheduler, Storage, fatal
@@ -105,6 +107,9 @@ class EmbeddedServer:
             clock.monotonic,
             get_logger("capacity").info,
         )
+        self.links = compose_links(config, clock)
+        self.shipper = compose_shipper(self.node, self.links, config)
+        self.region_pages = RegionPages(self.links, self.shipper)
         self.scaler = compose_scaler(self.node, self.vending, clock, config.scaling_speed)
         self.upkeep = Upkeep(
             self.node,
@@ -162,6 +167,7 @@ class EmbeddedServer:
         if applied:
             self.log.info("replayed the log", entries=applied)
         self.controller.start()
+        self.shipper.start()
         self.vending.start()
         self.scaler.start()
         self.sweeper.start()
@@ -224,11 +230,14 @@ class EmbeddedServer:
                 self.telemetry.render,
                 CONTENT_TYPE,
                 self.top.render,
-                self.dax_pages.public,
+                lambda request, path: (
+                    self.region_pages.admin(request, path) or self.dax_pages.public(request, path)
+                ),
             ),
         )
         self.dispatcher.serve(scaling_service(self.context))
         self.dispatcher.serve(dax_service(self.context, site))
+        self._serve_regions()
         self.dispatcher.note = self.meter.note
         register_capacity_metrics(self.telemetry, self.meter)
         register_front_metrics(self.telemetry, lambda: self.dispatcher, lambda: self.http)
@@ -269,8 +278,23 @@ class EmbeddedServer:
                 Gatherer(self.context, self.dax_pages, self.clock),
                 endpoint,
                 self._top_page(config.show_hot_keys).render,
+                self.telemetry.render,
             ),
         )
+
+    def _serve_regions(self) -> None:
+        """Answer other regions, and agree with them on global tables."""
+        self.regions = RegionsFront(
+            self.context,
+            self.node,
+            self.config,
+            self.links,
+            lambda: "" if self.ready else "the server is starting",
+        )
+        self.dispatcher.serve_rest(self.regions.receiver)
+        self.regions.start(self.node, self.node.catalogue.subscribe, self.scheduler.call_later, self.clock)
+        register_link_metrics(self.telemetry, self.links)
+        register_region_metrics(self.telemetry, self.node, self.shipper)
 
     def _dax_site(self) -> DaxSite | None:
         """Where supervised cache nodes run; None where nobody starts any. Raises StartupError without free ports."""
@@ -306,6 +330,9 @@ class EmbeddedServer:
         if self.functions is not None:
             await self.functions.stop(self.config.shutdown_grace_s)
         await self.http.drain(self.config.shutdown_grace_s)
+        self.regions.stop()
+        self.shipper.stop()
+        await self.links.close()
         self.scaler.stop()
         self.capacity.stop()
         self.vending.stop()

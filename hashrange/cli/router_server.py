@@ -29,13 +29,15 @@ from hashrange_router.pages import Pages
 from hashrange_router.scaling.service import scaling_service
 
 from hashrange import __version__
-from hashrange.cli.admin import AdminPort, Faults, MorePages
+from hashrange.cli.admin import AdminPort, Chained, Faults, MorePages
 from hashrange.cli.capacity import compose_admission, compose_reports
 from hashrange.cli.capacity_metrics import register_capacity_metrics
 from hashrange.cli.dax.discovery import Discovery
 from hashrange.cli.dax.pages import DaxPages
 from hashrange.cli.front import http_limits, register_front_metrics
 from hashrange.cli.process_metrics import register_process_metrics
+from hashrange.cli.regions.compose import RegionPages, RegionsFront, compose_links
+from hashrange.cli.regions.metrics import register_link_metrics
 from hashrange.cli.router_functions import RouterFunctions
 from hashrange.cli.router_metrics import register_routing_metrics
 from hashrange.cli.screen import endpoint_url
@@ -128,6 +130,10 @@ class RouterServer:
             clock,
             lambda: self.view.index,
             site,
+        )
+        self.links = compose_links(config, clock)
+        self._regions = RegionsFront(
+            self.context, self.routing.transport, config, self.links, lambda: self.not_ready()
         )
         self._connect()
 
@@ -234,6 +240,7 @@ class RouterServer:
         )
         self.dispatcher.serve(scaling_service(self.context))
         self.dispatcher.serve(dax_service(self.context, self._dax_site()))
+        self._serve_regions()
         self.dispatcher.note = self.meter.note
         register_capacity_metrics(self.telemetry, self.meter)
         register_front_metrics(self.telemetry, lambda: self.dispatcher, lambda: self.http)
@@ -245,7 +252,7 @@ class RouterServer:
             self.not_ready,
             self.telemetry.render,
             self.routing.transport.send,
-            Faults(self.peers.block) if config.fault_injection else None,
+            Faults(self.peers.block, self.links.block) if config.fault_injection else None,
             self.top.render,
             self._admin_pages(),
         )
@@ -276,12 +283,12 @@ class RouterServer:
         config = self.config
         endpoint = endpoint_url(config.host, self.port)
         gatherer = Gatherer(self.context, self.dax_pages, self.clock)
-        transport = self.routing.transport
+        send = self.routing.transport.send
         return await start_console(
             ConsoleParts(
                 config, self.dispatcher, config.secrets(), config.region, endpoint, "cluster", self.clock
             ),
-            ClusterSource(gatherer, endpoint, self.top.render, transport, sources),
+            ClusterSource(gatherer, endpoint, self.top.render, send, sources),
         )
 
     def _operations(self) -> dict[bytes, OperationEntry]:
@@ -298,9 +305,19 @@ class RouterServer:
             pages,
         )
 
+    def _serve_regions(self) -> None:
+        """Answer other regions, and agree with them on global tables: what only a router does."""
+        if self.role != RouterServer.role:
+            return
+        self.dispatcher.serve_rest(self._regions.receiver)
+        self._regions.start(
+            self.routing.settled, self.view.on_document.append, self._loop.call_later, self.clock
+        )
+        register_link_metrics(self.telemetry, self.links)
+
     def _admin_pages(self) -> MorePages:
         """Further pages of the admin port."""
-        return self.dax_pages
+        return Chained(RegionPages(self.links, None), self.dax_pages)
 
     def _dax_site(self) -> DaxSite | None:
         """Where supervised cache nodes run; None where nobody starts any."""
@@ -351,6 +368,8 @@ class RouterServer:
         if self._discovery is not None:
             await self._discovery.stop()
         await self.http.drain(self.config.shutdown_grace_s)
+        self._regions.stop()
+        await self.links.close()
         self.capacity.stop()
         self.routing.stop()
         await self.admin.close()

@@ -151,7 +151,7 @@ class Page:
             f"[...document.querySelectorAll({json.dumps(kind)})]"
             f".find((each) => each.textContent.trim() === {json.dumps(text)} && !each.disabled)"
         )
-        await self.wait(f"{found}")
+        await self.wait(found)
         await self.run(f"{found}.click()")
 
     async def fill(self, label: str, value: str) -> None:
@@ -159,9 +159,10 @@ class Page:
         found = (
             f"([...document.querySelectorAll('label')].filter((each) => each.textContent.trim().startsWith("
             f"{json.dumps(label)})).pop()?.querySelector('input, select, textarea')"
-            f" || document.querySelector('[aria-label={json.dumps(label)}]'))"
+            " || [...document.querySelectorAll('[aria-label]')]"
+            f".find((each) => each.ariaLabel === {json.dumps(label)}))"
         )
-        await self.wait(f"{found}")
+        await self.wait(found)
         await self.run(
             f"(() => {{ const field = {found}; field.value = {json.dumps(value)};"
             "field.dispatchEvent(new Event('input', { bubbles: true }));"
@@ -179,7 +180,7 @@ class Page:
         """Take a picture of the window as PNG; returns its bytes."""
         result = await self.send("Page.captureScreenshot", format="png", optimizeForSpeed=False)
         content = base64.b64decode(result["data"])
-        path.write_bytes(content)
+        await asyncio.to_thread(path.write_bytes, content)
         return len(content)
 
     async def close(self) -> None:
@@ -228,7 +229,7 @@ async def _port(path: Path, process: asyncio.subprocess.Process) -> int:
     deadline = asyncio.get_running_loop().time() + START_S
     while True:
         with contextlib.suppress(FileNotFoundError, IndexError, ValueError):
-            return int(path.read_text().splitlines()[0])
+            return int((await asyncio.to_thread(path.read_text)).splitlines()[0])
         if process.returncode is not None or asyncio.get_running_loop().time() > deadline:
             raise RuntimeError(f"Chromium did not start (exit code {process.returncode})")
         await asyncio.sleep(POLL_S)

@@ -64,7 +64,7 @@ def test_a_variable_may_name_the_file_and_a_flag_wins_over_it(tmp_path: Path) ->
 def test_every_mistake_of_every_source_is_reported_at_once(tmp_path: Path) -> None:
     file = written(tmp_path, 'port = true\ndurabilty = "os"\nregion = 5\n')
     environ = {"HASHRANGE_PORT": "many", "HASHRANGE_LOG_FORMAT": "xml"}
-    problems = problems_of({"port": "70000", "index_lag_ms": "-1", "console": True}, environ, file)
+    problems = problems_of({"port": "70000", "index_lag_ms": "-1", "console_port": "x"}, environ, file)
     assert problems == [
         f"{file}: durabilty: there is no such setting; did you mean durability?",
         f"{file}: port: must be a whole number from 0 to 65535, not True",
@@ -72,9 +72,9 @@ def test_every_mistake_of_every_source_is_reported_at_once(tmp_path: Path) -> No
         "not 5",
         "HASHRANGE_PORT: must be a whole number from 0 to 65535, not 'many'",
         "HASHRANGE_LOG_FORMAT: must be text, json or auto, not 'xml'",
+        "--console-port: must be a whole number from 0 to 65535, not 'x'",
         "--port: must be a whole number from 0 to 65535, not '70000'",
         "--index-lag-ms: must be a whole number from 0 to 3600000, not '-1'",
-        "--console: the web console is not available in this version; remove the setting",
     ]
 
 
@@ -86,7 +86,7 @@ def test_every_mistake_of_every_source_is_reported_at_once(tmp_path: Path) -> No
         ({"throttle_faults": "orders"}, "must be a list of TABLE=SHARE with a share from 0 to 1"),
         ({"throttle_faults": "orders=1.5"}, "must be a list of TABLE=SHARE with a share from 0 to 1"),
         ({"throttle_faults": "orders=0.1,orders=0.2"}, "must be a list of TABLE=SHARE"),
-        ({"console": True}, "not available in this version"),
+        ({"console": True, "console_port": "8000"}, "--console-port: must differ from port"),
         ({"dax_port": "65200"}, "--dax-port: must be a whole number from 0 to 65135, not '65200'"),
         ({"function_endpoint": "localhost"}, "must be a URL such as http://10.0.1.5:8000"),
         ({"strict_region": "maybe"}, "must be true or false, not 'maybe'"),
@@ -238,7 +238,7 @@ def test_peers_are_a_list_or_a_text_and_credentials_of_peers_stay_secret(tmp_pat
     assert loaded.config.peer_credentials is not None
     assert loaded.config.peer_credentials.secret.get_secret_value() == "geheim"
     assert "geheim" not in as_toml(loaded) + repr(loaded)
-    assert "access_key = \"K\"" in as_toml(loaded)
+    assert 'access_key = "K"' in as_toml(loaded)
 
 
 @pytest.mark.parametrize(

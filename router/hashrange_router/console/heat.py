@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-BINS = 128
+BINS = 64
 SPACE = 1 << 64
 RESOURCES_MAX = 50
 """Tables and indexes of which columns are kept at each moment: those with most requests."""

@@ -223,12 +223,11 @@ def _credentials(body: bytes) -> tuple[str, str]:
         document = orjson.loads(body) if len(body) <= LOGIN_BYTES_MAX else None
     except orjson.JSONDecodeError:
         document = None
-    values = (
-        [document.get(name) for name in ("access_key", "secret")] if isinstance(document, dict) else [None]
-    )
-    if not all(isinstance(value, str) for value in values):
-        raise RefusedError(400, "send access_key and secret")
-    return values[0], values[1]
+    if isinstance(document, dict):
+        access_key, secret = document.get("access_key"), document.get("secret")
+        if isinstance(access_key, str) and isinstance(secret, str):
+            return access_key, secret
+    raise RefusedError(400, "send access_key and secret")
 
 
 def _text(query: bytes, name: str) -> str:

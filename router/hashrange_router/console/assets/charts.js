@@ -4,6 +4,7 @@ import { Empty, Panel, css, html, percent, rate, seconds, store, useEffect, useR
 
 const WINDOWS = [[120, "2 min"], [300, "5 min"], [600, "10 min"]];
 const GAP_S = 5;
+const SHORTEST_S = 30;
 const HEIGHT = 190;
 const COLOURS = ["--line-1", "--line-2", "--line-3", "--line-4", "--line-5", "--line-6"];
 
@@ -66,7 +67,10 @@ function Chart({ title, lines, times, shown, theme, window_s }) {
   useEffect(() => {
     plot.current.setData(data, false);
     const last = times[times.length - 1] ?? Date.now() / 1000;
-    plot.current.setScale("x", { min: last - window_s, max: last });
+    const first = Math.min(times[0] ?? last, last - SHORTEST_S);
+    plot.current.setScale("x", { min: Math.max(last - window_s, first), max: last });
+    // Without a pointer over the chart the legend tells what is now.
+    if (plot.current.cursor.left < 0 && times.length) plot.current.setLegend({ idx: times.length - 1 });
   });
   return html`<${Panel} title=${title}><div class="chart" ref=${element} role="img" aria-label=${`${title}, now ${lines.map(([name, values]) => `${name} ${shown(values[values.length - 1])}`).join(", ")}`} /><//>`;
 }
@@ -80,7 +84,7 @@ function options(title, names, shown, width) {
     legend: { live: true },
     scales: { y: { range: (_, low, high) => [0, high > 0 ? high * 1.1 : 1] } },
     axes: [
-      { ...axis, space: 70, values: (_, splits) => splits.map((each) => new Date(each * 1000).toLocaleTimeString("en-GB")) },
+      { ...axis, size: 30, space: 80, values: (_, splits) => splits.map((each) => new Date(each * 1000).toLocaleTimeString("en-GB")) },
       { ...axis, size: 62, values: (_, splits) => splits.map((each) => (each === 0 ? "0" : shown(each))) },
     ],
     series: [

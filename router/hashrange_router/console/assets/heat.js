@@ -4,7 +4,10 @@ import {
   Empty, HASHES, Panel, address, api, clock, css, hashes, html, percent, place, rate, store, useEffect, useRef, useState,
 } from "./lib.js";
 
+const BINS = 64;
 const COLUMNS = 300;
+const COLUMNS_LEAST = 60;
+const TOP_LEAST = 10;
 const LEFT = 46;
 const RIGHT = 250;
 const TOP = 8;
@@ -27,30 +30,41 @@ function colour(ramp, share) {
   return low.map((value, number) => Math.round(value + (high[number] - value) * part));
 }
 
+// So many columns are drawn: the map fills its width soon, and moves once it is full.
+const across = (columns) => Math.max(COLUMNS_LEAST, columns.length);
+
 // Small loads must be seen beside large ones.
 const shade = (value, top) => (value <= 0 || top <= 0 ? 0 : 0.08 + 0.92 * Math.sqrt(value / top));
 
 export function HeatPage({ where, theme }) {
   const { view } = store.live;
   const named = resources(view);
-  const wanted = where.query.get("of");
+  // What is hottest when the page is opened; it stays when another one gets hotter.
+  const [first] = useState(() => hottest(view, named));
+  const wanted = where.query.get("of") || first;
   const chosen = named.find((each) => each.name === wanted) || named[0];
   return html`
     <div class="title"><h1>Key heat</h1>
       ${chosen && html`<label class="inline">Table or index <select value=${chosen.name} onChange=${(event) => { location.hash = address("heat", [], { of: event.target.value }); }}>
         ${named.map((each) => html`<option key=${each.name} value=${each.name}>${each.name}</option>`)}</select></label>`}</div>
     ${chosen ? html`<${Map} key=${chosen.name} of=${chosen} theme=${theme} />` : html`<${Empty}>There are no tables yet.<//>`}
-    <${HotKeys} view=${view} chosen=${chosen} />`;
+    <${HotKeys} view=${view} />`;
 }
+
+const nameOf = (each) => (each.index ? `${each.table} / ${each.index}` : each.table);
 
 function resources(view) {
   const found = {};
-  for (const each of view.partitions) {
-    const name = each.index ? `${each.table} / ${each.index}` : each.table;
-    found[name] ||= { name, table: each.table, index: each.index || "", load: 0 };
-    found[name].load += each.reads + each.writes;
-  }
-  return Object.values(found).sort((one, other) => one.name.localeCompare(other.name)).sort((one, other) => Math.round(Math.log10(other.load + 1)) - Math.round(Math.log10(one.load + 1)));
+  for (const each of view.partitions) found[nameOf(each)] ||= { name: nameOf(each), table: each.table, index: each.index || "" };
+  return Object.values(found).sort((one, other) => one.name.localeCompare(other.name));
+}
+
+// The table or index of the hottest key, or without keys the one with most requests.
+function hottest(view, named) {
+  if (view.keys.length) return nameOf(view.keys[0]);
+  const loads = {};
+  for (const each of view.partitions) loads[nameOf(each)] = (loads[nameOf(each)] || 0) + each.reads + each.writes;
+  return named.map((each) => each.name).sort((one, other) => loads[other] - loads[one])[0];
 }
 
 function keyText(key) {
@@ -72,7 +86,7 @@ function Map({ of, theme }) {
     );
     return () => { gone = true; };
   }, [newest]);
-  const top = Math.max(1, ...columns.map((each) => Math.max(0, ...each.cells)));
+  const top = Math.max(TOP_LEAST, ...columns.map((each) => Math.max(0, ...each.cells)));
   const partitions = view.partitions.filter((each) => each.table === of.table && (each.index || "") === of.index)
     .sort((one, other) => one.hash_range[0] - other.hash_range[0]);
   const keys = view.keys.filter((each) => each.table === of.table && (each.index || "") === of.index && each.position !== null && each.position !== undefined);
@@ -93,16 +107,16 @@ function Map({ of, theme }) {
       <canvas ref=${canvas} height=${HEIGHT} role="img" onMouseMove=${point} onMouseLeave=${() => setPointed(null)}
         aria-label=${`Requests by hash and time. ${keys.length ? `Hottest key: ${keyText(keys[0].key)}, ${rate(keys[0].requests)} requests a second` : "No key is hot."}`} />
     </div>
-    <p class="caption muted" aria-live="off">${told(columns, pointed) || html`Each line of the map is 1/128 of the hash space; requests of a partition are spread evenly over it, but for those of hot keys, which are drawn where their hash is.`}</p>
+    <p class="caption muted" aria-live="off">${told(columns, pointed) || html`Each line of the map is 1/${BINS} of the hash space; requests of a partition are spread evenly over it, but for those of hot keys, which are drawn where their hash is.`}</p>
   <//>`;
 }
 
 function told(columns, pointed) {
   if (!pointed || !columns.length) return "";
-  const column = columns[columns.length - COLUMNS + Math.floor(pointed.x * COLUMNS)];
+  const column = columns[columns.length - across(columns) + Math.floor(pointed.x * across(columns))];
   if (!column) return "";
   const cell = Math.floor(pointed.y * (column.cells.length || 1));
-  const bounds = [(cell / 128) * HASHES, ((cell + 1) / 128) * HASHES];
+  const bounds = [(cell / BINS) * HASHES, ((cell + 1) / BINS) * HASHES];
   return `${clock(column.at_ms)}, hashes ${hashes(bounds)}: ${rate(column.cells[cell] ?? 0)} requests/s`;
 }
 
@@ -124,20 +138,20 @@ function draw(canvas, columns, top, partitions, keys) {
 
 function drawCells(context, area, columns, top) {
   const ramp = RAMPS[document.documentElement.dataset.theme] || RAMPS.light;
-  const bins = 128;
-  const image = new ImageData(COLUMNS, bins);
+  const wide = across(columns);
+  const image = new ImageData(wide, BINS);
   const blank = ramp[0];
-  for (let x = 0; x < COLUMNS; x += 1) {
-    const column = columns[columns.length - COLUMNS + x];
-    for (let y = 0; y < bins; y += 1) {
+  for (let x = 0; x < wide; x += 1) {
+    const column = columns[columns.length - wide + x];
+    for (let y = 0; y < BINS; y += 1) {
       const value = column?.cells[y] ?? 0;
       const [red, green, blue] = value > 0 ? colour(ramp, shade(value, top)) : blank;
-      image.data.set([red, green, blue, 255], (y * COLUMNS + x) * 4);
+      image.data.set([red, green, blue, 255], (y * wide + x) * 4);
     }
   }
   const small = document.createElement("canvas");
-  small.width = COLUMNS;
-  small.height = bins;
+  small.width = wide;
+  small.height = BINS;
   small.getContext("2d").putImageData(image, 0, 0);
   context.imageSmoothingEnabled = false;
   context.drawImage(small, area.x, area.y, area.width, area.height);
@@ -166,7 +180,7 @@ function drawAxes(context, area, columns, partitions) {
   context.textBaseline = "top";
   context.textAlign = "center";
   for (const share of [0, 1 / 3, 2 / 3, 1]) {
-    const column = columns[Math.min(columns.length - 1, columns.length - COLUMNS + Math.floor(share * COLUMNS))];
+    const column = columns[Math.min(columns.length - 1, columns.length - across(columns) + Math.floor(share * across(columns)))];
     if (column) context.fillText(clock(column.at_ms), area.x + share * area.width, area.y + area.height + 7);
   }
 }
@@ -174,7 +188,7 @@ function drawAxes(context, area, columns, partitions) {
 // Hot keys beside the map, at the height of their hash; labels that would cover one another are moved apart.
 function drawKeys(context, area, keys) {
   const labels = keys.slice(0, LABELS_MAX)
-    .map((key) => ({ key, want: area.y + ((key.position / HASHES) * 128 | 0) / 128 * area.height + area.height / 256 }))
+    .map((key) => ({ key, want: area.y + ((Math.floor((key.position / HASHES) * BINS) + 0.5) / BINS) * area.height }))
     .sort((one, other) => one.want - other.want);
   let low = area.y + 12;
   for (const label of labels) {
@@ -228,7 +242,7 @@ function Legend({ theme, top }) {
   return html`<span class="legend muted">0 <canvas ref=${canvas} width="120" height="10" aria-hidden="true" /> ${rate(top)} requests/s</span>`;
 }
 
-function HotKeys({ view, chosen }) {
+function HotKeys({ view }) {
   const shown = view.keys.slice(0, 20);
   return html`<${Panel} title="Hottest keys">
     ${!view.keys_shown && html`<${Empty}>Keys are not shown: <code>show_hot_keys</code> is off.<//>`}

@@ -1,6 +1,8 @@
 // What follows changes: streams, the functions they run, cache clusters, and links to other regions.
 
-import { Badge, Empty, Failure, Panel, State, address, call, count, html, percent, rate, seconds, size, store, useAsked } from "./lib.js";
+import {
+  Badge, Empty, Failure, Panel, State, address, call, count, html, percent, rate, seconds, size, store, useAsked,
+} from "./lib.js";
 
 const AGAIN_MS = 5000;
 const SHARDS_MAX = 500;
@@ -53,10 +55,12 @@ function Streams() {
 
 function Triggers() {
   const { functions } = store.live.view;
-  const { data, error } = useAsked(mappings, [], AGAIN_MS);
+  const running = functions.length > 0;
+  // A server that runs no functions knows nothing of the Lambda API.
+  const { data, error } = useAsked(async () => (running ? mappings() : []), [running], AGAIN_MS);
   const states = Object.fromEntries((data || []).map((each) => [`${each.FunctionArn?.split(":")[6]} ${tableOf(each.EventSourceArn)}`, each]));
   return html`<${Panel} title="Functions on changes">
-    ${error && error.status !== 404 && html`<${Failure} error=${error} />`}
+    <${Failure} error=${error} />
     ${functions.length === 0 && html`<${Empty}>No function has run yet. <code>hashrange functions deploy</code> makes one; servers run them with <code>--triggers</code>.<//>`}
     ${functions.length > 0 && html`<div class="scroll"><table>
       <thead><tr><th>Function</th><th>Changes of</th><th>State</th><th class="right">Runs/s</th><th class="right">Mean time</th><th class="right">Errors/s</th>
@@ -119,11 +123,16 @@ function Caches() {
 }
 
 function Links() {
-  const { regions } = store.live;
-  if (!regions.length) return null;
+  const { links } = store.live;
+  if (!links.length) return null;
+  const ms = (value) => (value === null ? "–" : seconds(value / 1000));
   return html`<${Panel} title="Links of global tables"><div class="scroll"><table>
-    <thead><tr><th>Table</th><th>From</th><th>To</th><th class="right">Waiting keys</th><th class="right">Latency</th></tr></thead>
-    <tbody>${regions.map((each) => html`<tr key=${`${each.table} ${each.source} ${each.destination}`}>
+    <thead><tr><th>Table</th><th>From</th><th>To</th><th class="right">Keys waiting</th><th class="right">Oldest change waiting</th>
+      <th class="right">Shipped</th><th class="right">Latency p50</th><th class="right">p99</th></tr></thead>
+    <tbody>${links.map((each) => html`<tr key=${`${each.table} ${each.source} ${each.destination}`}>
       <td>${each.table}</td><td>${each.source}</td><td>${each.destination}</td>
-      <td class="right">${count(each.pending_keys)}</td><td class="right">${seconds(each.latency_s)}</td></tr>`)}</tbody></table></div><//>`;
+      <td class="right">${count(each.pending_keys)}</td>
+      <td class=${`right ${each.oldest_pending_s > 30 ? "bad-text" : ""}`}>${each.pending_keys ? seconds(each.oldest_pending_s) : "–"}</td>
+      <td class="right">${count(each.shipped_items)}</td>
+      <td class="right">${ms(each.latency_p50_ms)}</td><td class="right">${ms(each.latency_p99_ms)}</td></tr>`)}</tbody></table></div><//>`;
 }

@@ -109,7 +109,7 @@ function Detail({ table, again }) {
   ];
   return html`<${Panel} title=${table.TableName} aside=${html`<${State}>${table.TableStatus}<//>
       <a class="button" href=${address("items", [table.TableName])}>Explore items</a>
-      ${store.session.edit && html`<button type="button" class="danger" onClick=${() => setDeleting(true)}>Delete table</button>`}`}>
+      ${store.session.edit && html`<button type="button" class="danger-text" onClick=${() => setDeleting(true)}>Delete table</button>`}`}>
     <dl class="facts">${facts.map(([name, value]) => html`<div key=${name}><dt>${name}</dt><dd>${value}</dd></div>`)}</dl>
     <${Indexes} table=${table} />
     <${Replicas} table=${table} />
