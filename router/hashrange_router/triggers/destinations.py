@@ -23,8 +23,8 @@ import orjson
 
 from hashrange.errors import ApiError
 from hashrange.model.value import item_size, normalise_item
+from hashrange_router.http_client import HttpClient, NoAnswerError, NotSentError
 from hashrange_router.triggers.contracts import EventQueue, FunctionDirectory, LocalClient
-from hashrange_router.triggers.http_client import HttpClient, NoAnswerError, NotSentError
 
 POST_TIMEOUT_S: Final = 15.0
 ITEM_BYTES: Final = 390_000

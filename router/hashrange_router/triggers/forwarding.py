@@ -23,8 +23,8 @@ import orjson
 
 from hashrange.errors import ApiError
 from hashrange_router.auth.outgoing import signed
+from hashrange_router.http_client import HttpClient, HttpReply, NoAnswerError, NotSentError
 from hashrange_router.triggers.contracts import REQUEST_ID_HEADER, Invocation, InvocationResult
-from hashrange_router.triggers.http_client import HttpClient, HttpReply, NoAnswerError, NotSentError
 from hashrange_router.triggers.registry import BEAT_S, PoolAddress, PoolList
 
 MARGIN_S: Final = 60.0

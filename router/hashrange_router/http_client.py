@@ -1,4 +1,4 @@
-"""HTTP requests of the trigger pool: one session with kept connections, made by the first request.
+"""HTTP requests to other programs: one session with kept connections, made by the first request.
 
     client = HttpClient()
     reply = await client.post("http://h:1/path", {"host": "h:1"}, body, timeout_s=30.0)
@@ -51,7 +51,7 @@ class HttpClient:
             import aiohttp
             import yarl
         except ImportError as error:
-            raise NotSentError("aiohttp is not installed (pip install 'hashrange[triggers]')") from error
+            raise NotSentError("aiohttp is not installed (pip install hashrange)") from error
         if self._session is None:
             connector = aiohttp.TCPConnector(limit=0, keepalive_timeout=KEEP_S)
             self._session = aiohttp.ClientSession(connector=connector, auto_decompress=True)
