@@ -38,7 +38,7 @@ from hashrange_node.streams.trimming import SLICE
 
 from hashrange.runtime.clock import LOGICAL_BITS
 from tests.bench.servers import Place, Server, start
-from tests.bench.transactions import Body, Figures, Run, Source, Workload
+from tests.bench.transactions import Body, Figures, Source, Workload, measure
 from tests.unit.node_support import Bench
 
 FIRST_PORT = 18_480
@@ -105,7 +105,7 @@ def measure_puts(server: Server, arguments: argparse.Namespace) -> dict[str, lis
         }
         for number in range(arguments.rounds):
             for view, source in _turned(list(sources.items()), number):
-                found[view].append(runner.run(Run(settings, source, server).measure()))
+                found[view].append(measure(settings, source, server))
     return found
 
 

@@ -116,10 +116,8 @@ async def _ask_node(region: str, layout: Layout, node: int, figures: Figures) ->
 
 def _reason(told: Any, destination: str) -> str:
     """Why a link is down, from a node's page about its links."""
-    for link in told.get("links", ()) if isinstance(told, dict) else ():
-        if link.get("destination") == destination and link.get("error"):
-            return str(link["error"])
-    return "it was not reached"
+    peers = told.get("peers", {}) if isinstance(told, dict) else {}
+    return str(peers.get(destination, {}).get("error") or "it was not reached")
 
 
 async def show(place: Place, as_json: bool) -> None:

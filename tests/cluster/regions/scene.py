@@ -317,7 +317,7 @@ def _is_free(port: int) -> bool:
 
 
 class EmbeddedRegions:
-    """One `hashrange serve` a region, with a network between them that can be cut."""
+    """One `hashrange serve` a region, with a network between them that can be cut; `direct`: without, for speed."""
 
     def __init__(
         self,
@@ -326,11 +326,13 @@ class EmbeddedRegions:
         *,
         changes: tuple[str, ...] = (),
         options: tuple[str, ...] = (),
+        direct: bool = False,
     ) -> None:
         self.names = names
         self.directory = directory
         self._program = program(changes)
         self._options = options
+        self._direct = direct
         self._network = Network()
         self._ports: dict[str, int] = {}
         self._peers: dict[str, list[str]] = {}
@@ -343,11 +345,8 @@ class EmbeddedRegions:
         self._ports = {name: base + number for number, name in enumerate(self.names)}
         try:
             for name in self.names:
-                self._peers[name] = [
-                    f"{other}=http://127.0.0.1:{self._network.way(name, other, self._ports[other])}"
-                    for other in self.names
-                    if other != name
-                ]
+                others = [other for other in self.names if other != name]
+                self._peers[name] = [f"{other}=http://127.0.0.1:{self._way(name, other)}" for other in others]
             for name in self.names:
                 self._spawn(name)
             for name in self.names:
@@ -370,6 +369,14 @@ class EmbeddedRegions:
             self._servers[name] = subprocess.Popen(
                 [*self._program, "serve", *flags], stdout=log, stderr=log, stdin=subprocess.DEVNULL, cwd=ROOT
             )
+
+    def _way(self, name: str, other: str) -> int:
+        """The port at which one server reaches another."""
+        return self._ports[other] if self._direct else self._network.way(name, other, self._ports[other])
+
+    def pid(self, name: str) -> int:
+        """The process id of a region's server."""
+        return self._servers[name].pid
 
     def _log(self, name: str) -> Path:
         return self.directory / f"{name}.log"
@@ -404,9 +411,18 @@ class EmbeddedRegions:
         """kill -9 the server and start it again."""
         self._servers[name].kill()
         self._servers[name].wait()
+        self.resume(name)
+        return "the server"
+
+    def halt(self, name: str) -> None:
+        """Stop a server gracefully."""
+        self._servers[name].terminate()
+        self._servers[name].wait(30)
+
+    def resume(self, name: str) -> None:
+        """Start a server again; returns when it is ready."""
         self._spawn(name)
         self._wait_ready(name)
-        return "the server"
 
     def set_clock(self, name: str, offset_ms: int) -> None:
         """Let the wall clock of a region be off."""
