@@ -36,6 +36,7 @@ from tests.bench.ycsb.places import PLACES, Place
 
 FORMAT = 1
 ORDER = "abcfde"
+SCRAPE_S = 1.0
 PICTURE = Path(__file__).parent.parent / "pictures" / "ycsb.png"
 
 
@@ -72,7 +73,7 @@ async def one(place: Place, letter: str, arguments: argparse.Namespace) -> LoadR
         )
     ).checked()
     await prepare(settings)
-    return await generate(settings, watch=Watch(scraper=Scraper(place.metrics)))
+    return await generate(settings, watch=Watch(scraper=Scraper(place.metrics, SCRAPE_S)))
 
 
 def measure(target: str, arguments: argparse.Namespace, scratch: Path) -> dict[str, dict[str, Any]]:

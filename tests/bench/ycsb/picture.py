@@ -67,15 +67,24 @@ def draw(runs: dict[str, dict[str, dict[str, Any]]], path: Path, note: str) -> N
             bars = axis.bar(at, values, width * 0.9, color=colour, label=TITLES.get(place, place))
             axis.bar_label(bars, [f"{each:,.0f}" for each in values], fontsize=7, padding=2, color=INK)
         axis.set_title(label, fontsize=9.5, loc="left", color=INK)
+        axis.yaxis.set_major_formatter(lambda value, _place: f"{value:,.0f}")
         if log:
             axis.set_yscale("log")
+            axis.yaxis.set_major_formatter(lambda value, _place: f"{value:g}")
+            axis.yaxis.set_minor_formatter(lambda _value, _place: "")
         axis.grid(axis="y", color=RULE, linewidth=0.8)
         axis.set_axisbelow(True)
         axis.tick_params(labelsize=8, colors=QUIET, length=0)
         for side in ("top", "right", "left"):
             axis.spines[side].set_visible(False)
-    axes[0].legend(fontsize=8, frameon=False, loc="upper right", ncols=len(runs))
-    axes[0].margins(y=0.22)
+    axes[0].legend(
+        fontsize=8,
+        frameon=False,
+        loc="lower right",
+        bbox_to_anchor=(1.0, 1.0),
+        ncols=len(runs),
+        borderaxespad=0.2,
+    )
     axes[2].set_xticks(range(len(letters)), [f"{each.upper()}: {TOLD[each]}" for each in letters])
     figure.suptitle(f"YCSB core workloads, {note}", fontsize=11, color=INK, x=0.01, ha="left")
     figure.tight_layout()

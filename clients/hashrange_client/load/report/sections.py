@@ -78,9 +78,10 @@ def cards(run: Document) -> str:
     return f'<div class="cards">{"".join(made)}</div>'
 
 
-def _card(title: str, body: str, note: str = "") -> str:
+def _card(title: str, body: str, note: str = "", wide: bool = False) -> str:
     text = f"<p>{escape(note)}</p>" if note else ""
-    return f'<section class="card"><h3>{escape(title)}</h3>{text}{body}</section>'
+    kind = "card wide" if wide else "card"
+    return f'<section class="{kind}"><h3>{escape(title)}</h3>{text}{body}</section>'
 
 
 def _rows(run: Document) -> list[Document]:
@@ -186,7 +187,7 @@ def _of_processes(run: Document) -> list[str]:
     hits = _cache_lines(processes)
     if hits:
         made.append(_card("Cache hits", line_chart(hits, "%"), "of the reads that came to each cache node"))
-    made.append(_card("Processes", _process_table(processes)))
+    made.append(_card("Processes", _process_table(processes), wide=True))
     return made
 
 

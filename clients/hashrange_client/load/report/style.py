@@ -44,7 +44,7 @@ svg.chart { display: block; width: 100%; height: auto; overflow: visible; }
   border-radius: 8px; padding: 7px 10px; font-size: 12.5px; box-shadow: 0 4px 16px #0003; visibility: hidden;
   z-index: 9; }
 .tip div { display: flex; justify-content: space-between; gap: 18px; } .tip strong { font-weight: 600; }
-nav a { color: inherit; margin-right: 14px; } .none { font-style: italic; }
+a { color: inherit; } .wide { grid-column: 1 / -1; } .none { font-style: italic; }
 """
 
 
