@@ -7,7 +7,9 @@
     GET  /cluster                the control plane's view, as JSON
     POST /cluster/<verb>         a command to the control plane; arguments as JSON; the answer tells what happens
     GET  /dax, POST /dax/<verb>  cache clusters, for their supervisor (`hashrange.cli.dax.pages`)
-    GET  /faults, POST /faults   {"block": [node ids]}: whose frames are dropped (where faults may be injected)
+    GET  /regions                links to other regions, as JSON (`hashrange.cli.regions.compose`)
+    GET  /faults, POST /faults   {"block": [node ids]}: whose frames are dropped (where faults may be injected);
+                                 {"block_regions": [names]}: regions that nothing is sent to
 
 It belongs on an address that only operators reach: nobody has to sign. What changes something insists on
 `Content-Type: application/json`, which no web page can send here unasked.
@@ -40,15 +42,43 @@ Send = Callable[[Any, Done], None]
 
 @dataclass
 class Faults:
-    """The set of nodes cut off from this process; `block` makes the peers and the server drop their frames."""
+    """The nodes and the regions cut off from this process. `block` makes the peers and the server drop the frames of
+    nodes, `block_regions` the links what they would send.
+    """
 
     block: Callable[[set[int]], None]
+    block_regions: Callable[[set[str]], None] = lambda regions: None
     blocked: frozenset[int] = frozenset()
+    blocked_regions: frozenset[str] = frozenset()
 
-    def set(self, nodes: set[int]) -> None:
+    def set_nodes(self, nodes: set[int]) -> None:
         """Cut off exactly these nodes; an empty set heals everything."""
         self.block(nodes)
         self.blocked = frozenset(nodes)
+
+    def set_regions(self, regions: set[str]) -> None:
+        """Cut off exactly these regions; an empty set heals everything."""
+        self.block_regions(regions)
+        self.blocked_regions = frozenset(regions)
+
+    def change(self, document: dict[str, Any]) -> str:
+        """Do what a command says of nodes, regions or both; why it cannot be done, or ""."""
+        nodes, regions = document.get("block"), document.get("block_regions")
+        if nodes is None and regions is None or not _list_of(int, nodes) or not _list_of(str, regions):
+            return 'send {"block": [node ids]} or {"block_regions": [names]}'
+        if nodes is not None:
+            self.set_nodes(set(nodes))
+        if regions is not None:
+            self.set_regions(set(regions))
+        return ""
+
+    def document(self) -> dict[str, Any]:
+        """What is cut off now."""
+        return {"block": sorted(self.blocked), "block_regions": sorted(self.blocked_regions)}
+
+
+def _list_of(kind: type, value: Any) -> bool:
+    return value is None or isinstance(value, list) and all(type(each) is kind for each in value)
 
 
 class MorePages(Protocol):
@@ -61,6 +91,21 @@ class MorePages(Protocol):
     def command(self, request: Request, path: bytes, document: dict[str, Any]) -> bool:
         """Carry out a POST; False if there is no such command."""
         ...
+
+
+class Chained:
+    """Further pages of several parts."""
+
+    def __init__(self, *parts: MorePages) -> None:
+        self._parts = parts
+
+    def admin(self, request: Request, path: bytes) -> bool:
+        """Let the first that has the page answer."""
+        return any(part.admin(request, path) for part in self._parts)
+
+    def command(self, request: Request, path: bytes, document: dict[str, Any]) -> bool:
+        """Let the first that has the command carry it out."""
+        return any(part.command(request, path, document) for part in self._parts)
 
 
 class AdminPort:
@@ -129,7 +174,7 @@ class AdminPort:
         elif path == b"/cluster":
             self._send(ClusterStatus(), lambda answer: _answer(request, answer))
         elif path == b"/faults" and self._faults is not None:
-            request.reply(200, orjson.dumps({"block": sorted(self._faults.blocked)}), JSON)
+            request.reply(200, orjson.dumps(self._faults.document()), JSON)
         elif self._more is None or not self._more.admin(request, path):
             _refuse(request, 404, "there is no such page")
 
@@ -144,11 +189,10 @@ class AdminPort:
         if path.startswith(b"/cluster/") and verb in VERBS:
             self._send(ClusterCommand(verb, document), lambda answer: _answer(request, answer))
         elif path == b"/faults" and self._faults is not None:
-            nodes = document.get("block")
-            if not isinstance(nodes, list) or not all(type(node) is int for node in nodes):
-                return _refuse(request, 400, 'send {"block": [node ids]}')
-            self._faults.set(set(nodes))
-            request.reply(200, orjson.dumps({"block": sorted(set(nodes))}), JSON)
+            wrong = self._faults.change(document)
+            if wrong:
+                return _refuse(request, 400, wrong)
+            request.reply(200, orjson.dumps(self._faults.document()), JSON)
         elif self._more is None or not self._more.command(request, path, document):
             _refuse(request, 404, "there is no such command")
         return None

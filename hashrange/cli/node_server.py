@@ -35,6 +35,8 @@ from hashrange import __version__
 from hashrange.cli.admin import AdminPort, Faults
 from hashrange.cli.capacity import compose_ceilings, compose_vending
 from hashrange.cli.process_metrics import register_process_metrics
+from hashrange.cli.regions.compose import RegionPages, compose_links, compose_shipper
+from hashrange.cli.regions.metrics import register_link_metrics, register_region_metrics
 from hashrange.cli.scaling import compose_scaler
 from hashrange.cli.storage import LoopScheduler, Storage, fatal
 from hashrange.cli.storage_metrics import register_storage_metrics
@@ -237,12 +239,15 @@ class NodeServer:
         self.plane.view.on_placement.append(self._on_placement)
         self.peers.listen(self._on_up, self._on_down)
         self.peers.on_refused = self._on_refused
+        self.links = compose_links(config, clock)
+        self.shipper = compose_shipper(node, self.links, config)
         self.admin = AdminPort(
             self.not_ready,
             self.telemetry.render,
             self.routes.send,
-            Faults(self.peers.block) if config.fault_injection else None,
+            Faults(self.peers.block, self.links.block) if config.fault_injection else None,
             self._top_page().render,
+            RegionPages(self.links, self.shipper),
         )
 
     def _top_page(self) -> TopPage:
@@ -369,12 +374,15 @@ class NodeServer:
         if applied:
             self.log.info("replayed the log", entries=applied)
         register_storage_metrics(self)
+        register_link_metrics(self.telemetry, self.links)
+        register_region_metrics(self.telemetry, self.node, self.shipper)
         register_process_metrics(self.telemetry, self.not_ready, self.clock)
         await self.admin.listen(config.admin_host, config.admin_port)
         await self.server.start(config.host, config.port)
         for seed in config.way_in:
             self.peers.connect(seed.id)
         self.plane.start()
+        self.shipper.start()
         self.vending.start()
         self.scaler.start()
         self.sweeper.start()
@@ -396,6 +404,7 @@ class NodeServer:
         self.node.stop()
         if not await self._settled(self.node.driver.when_idle, grace_s):
             self.log.warning("writes are still waiting for the disk or for others; they were not answered")
+        await self.links.close()
         await self.server.stop()
         self.peers.stop()
         self.snapshots.stop()

@@ -64,6 +64,20 @@ def index_removed(document: TableDocument, name: str) -> TableDocument:
     return new
 
 
+def replica_filled(document: TableDocument, region: str) -> TableDocument:
+    """The replica in another region has everything that was here: it is ACTIVE, if it was being created."""
+    replication = document.get("Replication")
+    replica = replication["Replicas"].get(region) if replication is not None else None
+    if replica is None or replica["Filled"]:
+        return document
+    new = revised(document)
+    filled = new["Replication"]["Replicas"][region]
+    filled["Filled"] = True
+    if filled["Status"] == CREATING:
+        filled["Status"] = ACTIVE
+    return new
+
+
 def stream_settled(document: TableDocument) -> TableDocument:
     """Every node has switched the table's stream on or off: the table is ACTIVE again."""
     if "StreamChanging" not in document:

@@ -20,6 +20,8 @@ from typing import Any, Final
 
 import msgpack
 
+from hashrange.model.table import TableSchema
+
 APPLIED: Final = 0
 """It is stored now."""
 OLDER: Final = 1
@@ -65,6 +67,11 @@ class ReplicatedOutcome:
 def key_digest(key_schema: Sequence[Sequence[str]]) -> bytes:
     """Names one key schema: [name, type] of its attributes, in their order."""
     return blake2b(msgpack.packb([list(part) for part in key_schema]), digest_size=8).digest()
+
+
+def schema_digest(schema: TableSchema) -> bytes:
+    """Names the key schema of a table, as a message about it does."""
+    return key_digest([(part.name, part.type) for part in schema.codec.own_parts])
 
 
 def encode_request(source: str, batches: Sequence[Batch]) -> bytes:

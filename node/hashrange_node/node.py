@@ -25,6 +25,7 @@ from hashrange_node.membership import Membership
 from hashrange_node.meta.catalogue import Catalogue
 from hashrange_node.raft.settings import Rng
 from hashrange_node.regions.receiving import Receiving
+from hashrange_node.regions.shipper import RegionShipper
 from hashrange_node.replica.budget import Ceilings
 from hashrange_node.replica.driver import Driver
 from hashrange_node.replica.group import Group
@@ -134,6 +135,8 @@ class Node:
         self.ceilings: Ceilings | None = None
         """What partitions may do in a second; set before any is opened, None without a bound."""
         self.membership = Membership(self)
+        self.shipping: RegionShipper | None = None
+        """Sends changes of global tables to other regions; None where nobody composed one."""
 
     def handle(self, message_type: type, handler: Callable[[Any, Done], None]) -> None:
         """Let another part of the node answer a type of message."""
@@ -302,6 +305,8 @@ class Node:
         self.stopped = True
         self.groups.stopped = True
         self.streams.stop()
+        if self.shipping is not None:
+            self.shipping.stop()
         for shipper in self.shippers.values():
             shipper.stopped = True
 

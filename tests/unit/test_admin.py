@@ -88,17 +88,24 @@ def test_the_view_and_commands_go_to_the_control_plane() -> None:
 
 def test_faults() -> None:
     blocked: list[set[int]] = []
+    regions: list[set[str]] = []
 
     async def scenario(url: str) -> None:
-        assert await ask_json(url, "/faults") == {"block": []}
-        assert await ask_json(url, "/faults", {"block": [3, 2]}) == {"block": [2, 3]}
-        assert await ask_json(url, "/faults") == {"block": [2, 3]}
-        assert await ask_json(url, "/faults", {"block": []}) == {"block": []}
-        for wrong in ({"block": ["1"]}, {"block": 1}, {}, {"block": [True]}):
+        assert await ask_json(url, "/faults") == {"block": [], "block_regions": []}
+        assert await ask_json(url, "/faults", {"block": [3, 2]}) == {"block": [2, 3], "block_regions": []}
+        cut = await ask_json(url, "/faults", {"block_regions": ["eu-west-1"]})
+        assert cut == {"block": [2, 3], "block_regions": ["eu-west-1"]}
+        assert await ask_json(url, "/faults") == cut
+        assert await ask_json(url, "/faults", {"block": [], "block_regions": []}) == {
+            "block": [],
+            "block_regions": [],
+        }
+        for wrong in ({"block": ["1"]}, {"block": 1}, {}, {"block": [True]}, {"block_regions": [1]}):
             assert (await refused(url, "/faults", wrong))[0] == 400
         assert blocked == [{2, 3}, set()]
+        assert regions == [{"eu-west-1"}, set()]
 
-    answering(scenario, faults=Faults(blocked.append))
+    answering(scenario, faults=Faults(blocked.append, regions.append))
 
 
 @pytest.mark.parametrize(

@@ -1,8 +1,8 @@
 """What the leader of the control plane does about documents: it carries each from a transient state to the next.
 
 A table CREATING becomes ACTIVE when each of its partitions has a leader; an index CREATING when every partition of
-the table reports it filled; one DELETING goes when every partition reports that no change for it is queued. A stream
-is switched when every partition reports that its shard is open, or closed. A table DELETING goes; while records of its
+the table reports it filled; one DELETING goes when every partition reports that no change for it is queued. A replica
+in another region is filled when every partition reports that it has everything. A stream is switched when every partition reports that its shard is open, or closed. A table DELETING goes; while records of its
 streams may be read its document only gives its name up (`hashrange.model.deleted_table`). Reports
 are kept in memory only: whoever did the work repeats them until the document has moved on, so a new leader hears
 them again. Elsewhere than at the leader this does nothing.
@@ -13,7 +13,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Protocol
 
-from hashrange.model import deleted_table, table_state
+from hashrange.model import deleted_table, regions, table_state
+from hashrange.model.regions import ReplicaTarget
 from hashrange.model.table_document import ACTIVE, CREATING, DELETING, TableDocument
 from hashrange.wire.cluster import WorkDone
 from hashrange.wire.messages import ChangeTable, ConflictError, Done, WhenSettled
@@ -48,6 +49,11 @@ def drained(index: dict[str, Any]) -> str:
 def switched(document: TableDocument) -> str:
     """What a partition reports once its shard agrees with a document whose stream is being switched."""
     return f"stream:{document['LatestStreamLabel']}:{document['StreamChanging']}"
+
+
+def replicated(target: ReplicaTarget) -> str:
+    """What a partition reports once a replica that was added has everything the partition had. Slots are used once."""
+    return f"replicated:{target.region}:{target.slot}"
 
 
 class Transitions:
@@ -114,6 +120,7 @@ class Transitions:
         wanted |= {drained(i) for i in indexes if i["Status"] == DELETING}
         if after is not None and "StreamChanging" in after:
             wanted.add(switched(after))
+        wanted |= {replicated(target) for target in regions.targets(after or {}) if not target.filled}
         for key in [key for key in self._work if key[0] == name]:
             if after is None or key[1] != after["TableId"] or key[2] not in wanted:
                 del self._work[key]
@@ -131,6 +138,7 @@ class Transitions:
         elif status == ACTIVE:
             self._try_indexes(name, document)
             self._try_stream(name, document)
+            self._try_replicas(name, document)
             self._watch_streams(name, document)
 
     # ---- tables
@@ -204,6 +212,24 @@ class Transitions:
             for index in document["GlobalSecondaryIndexes"]:
                 if index["IndexName"] == index_name and drained(index) == what:
                     return table_state.index_removed(document, index_name)
+            return document
+
+        return transition
+
+    # ---- replicas in other regions
+
+    def _try_replicas(self, name: str, document: TableDocument) -> None:
+        partitions = {part["id"] for part in document["Partitions"]}
+        for target in regions.targets(document):
+            if not target.filled and partitions <= self._reported(document, replicated(target)):
+                self._later(name, "replicate:" + target.region, self._replicated(replicated(target)))
+
+    @staticmethod
+    def _replicated(what: str) -> Transition:
+        def transition(document: TableDocument) -> TableDocument:
+            for target in regions.targets(document):
+                if replicated(target) == what:
+                    return table_state.replica_filled(document, target.region)
             return document
 
         return transition

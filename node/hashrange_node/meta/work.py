@@ -13,10 +13,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from hashrange.errors import ApiError
+from hashrange.model import regions
 from hashrange.model.deleted_table import is_deleted
+from hashrange.model.regions import ReplicaTarget
 from hashrange.model.table_document import CREATING, DELETING, TableDocument
 from hashrange.wire.cluster import WorkDone
-from hashrange_node.meta.transitions import drained, filled, switched
+from hashrange_node.meta.transitions import drained, filled, replicated, switched
+from hashrange_node.regions.fill import ReplicaFill
 from hashrange_node.replica.effects import Effects, Mutation
 from hashrange_node.replica.fill import ExpiryFill, Fill, IndexFill
 from hashrange_node.replica.replica import Replica
@@ -41,7 +44,7 @@ class _Task:
         self.replica = replica
         self.index = index
         self.what = what
-        self.fill: IndexFill | None = None
+        self.fill: Fill | None = None
         self.finished = self.stopped = False
 
     def stop(self) -> None:
@@ -82,6 +85,8 @@ class Work:
 
     def leading(self, replica: Replica, serving: bool) -> None:
         """A replica begins to lead, or has stopped."""
+        if self._node.shipping is not None:
+            self._node.shipping.leading(replica, serving)
         if serving:
             document = self._node.catalogue.documents.get(replica.schema.name)
             if document is not None and replica.index_name is None:
@@ -100,10 +105,14 @@ class Work:
         for part in after["Partitions"]:
             replica = self._node.replicas.get(part["id"])
             if replica is not None and replica.group.serving:
+                if self._node.shipping is not None:
+                    self._node.shipping.changed(replica)
                 self._act(replica, after)
 
     def closed(self, partition: int) -> None:
         """A partition is not on this node any more."""
+        if self._node.shipping is not None:
+            self._node.shipping.closed(partition)
         for key in [key for key in self._tasks if key[0] == partition]:
             self._tasks.pop(key).stop()
         for expiry in [key for key in self._expiry if key[0] == partition]:
@@ -119,6 +128,7 @@ class Work:
                 wanted.add(drained(index))
         if after is not None and "StreamChanging" in after:
             wanted.add(switched(after))
+        wanted |= {replicated(target) for target in regions.targets(after or {}) if not target.filled}
         for key, task in list(self._tasks.items()):
             if task.replica.schema.name == name and task.what not in wanted:
                 del self._tasks[key]
@@ -134,6 +144,9 @@ class Work:
                 self._fill_index(replica, index["IndexName"], filled(index))
             elif index["Status"] == DELETING:
                 self._drain_index(replica, index["IndexName"], drained(index))
+        for target in regions.targets(document):
+            if not target.filled:
+                self._fill_replica(replica, target)
         self._keep_expiry(replica, document)
         if "StreamChanging" in document:
             self._switch_stream(replica, document)
@@ -196,6 +209,24 @@ class Work:
             lambda: shipper.when_delivered(lambda: self._finish(task)),
             self._node.report,
             shipper.when_delivered,
+        )
+        task.fill.start()
+
+    def _fill_replica(self, replica: Replica, target: ReplicaTarget) -> None:
+        """Mark everything for a replica in another region; report once it has it."""
+        shipping = self._node.shipping
+        if shipping is None:
+            return  # nothing is sent from here
+        task = self._task(replica, "", replicated(target))
+        if task is None:
+            return
+        task.fill = ReplicaFill(
+            replica,
+            target,
+            self._node.scheduler.call_later,
+            lambda: shipping.when_passed(replica, target.region, lambda: self._finish(task)),
+            self._node.report,
+            lambda: shipping.has_room(replica, target.region),
         )
         task.fill.start()
 

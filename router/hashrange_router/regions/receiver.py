@@ -132,7 +132,10 @@ class ItemsReceiver:
         if all(replica.region != source for replica in schema.replicas):
             return "ReplicaNotFoundException", f"as far as is known here, {name} has no replica in {source}"
         if schema_digest(schema) != digest:
-            return "ValidationException", f"{name} has another key schema here; remove the replica and add it again"
+            return (
+                "ValidationException",
+                f"{name} has another key schema here; remove the replica and add it again",
+            )
         landing = Landing(self._context, schema, entries)
         landing.send(source, self._transport)
         return landing
@@ -160,7 +163,8 @@ class Landing:
         self._left += len(parts)
         for partition, places in parts.items():
             entries = [self._entries[place] for place in places]
-            transport.send(ApplyReplicated(partition, ANY_EPOCH, source, entries), self._taker(places))
+            message = ApplyReplicated(partition, ANY_EPOCH, source, entries)
+            transport.send(message, self._taker(places))  # type: ignore[arg-type]
         self._answered()
 
     def _taker(self, places: list[int]) -> Callable[[Any], None]:
@@ -182,16 +186,16 @@ class Landing:
         """The outcomes; what was applied is charged to the table like any write."""
         admission = self._context.admission
         if admission is not None:
-            applied = (
-                write_units_half(max(1, records.size(record)))
+            units_half = sum(
+                _units_half(record)
                 for (_, record), outcome in zip(self._entries, self._outcomes, strict=True)
-                if outcome == APPLIED and not records.flags(record) & records.TOMBSTONE
+                if outcome == APPLIED
             )
-            deleted = sum(
-                outcome == APPLIED and bool(records.flags(record) & records.TOMBSTONE)
-                for (_, record), outcome in zip(self._entries, self._outcomes, strict=True)
-            )
-            units_half = sum(applied) + deleted * write_units_half(1)
             if units_half:
                 admission.charge_write(self._schema, units_half, None)
         return bytes(self._outcomes)
+
+
+def _units_half(record: bytes) -> int:
+    """What a version costs the table: by its size alone, as what it took the place of is not known here."""
+    return write_units_half(0 if records.flags(record) & records.TOMBSTONE else records.size(record))
