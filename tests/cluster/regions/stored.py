@@ -74,13 +74,22 @@ def _placements(engines: dict[int, RocksEngine], table: str) -> list[dict[str, A
             known = newest.get(placement["id"])
             if known is None or placement["conf"] > known["conf"]:
                 newest[placement["id"]] = placement
-    return [each for each in newest.values() if not each.get("successors") and _is_of(each, table)]
+    if not newest:
+        return _of_embedded(engines, table)
+    return [
+        each
+        for each in newest.values()
+        if not each.get("successors") and each["table"] == table and not each["index"]
+    ]
 
 
-def _is_of(placement: dict[str, Any], table: str) -> bool:
-    document = placement.get("table")
-    name = document.get("TableName") if isinstance(document, dict) else document
-    return name == table and not placement.get("index")
+def _of_embedded(engines: dict[int, RocksEngine], table: str) -> list[dict[str, Any]]:
+    """An embedded server places nothing: what the catalogue has of a table is on its only node."""
+    for engine in engines.values():
+        document = engine.get(b"Ct" + table.encode())
+        if document is not None:
+            return [{**each, "store": each["id"]} for each in orjson.loads(document)["Partitions"]]
+    return []
 
 
 def _applied(engine: RocksEngine, partition: int) -> int | None:
