@@ -101,6 +101,8 @@ class Work:
         """A document was changed."""
         self._forget(name, after)
         if after is None:
+            if self._node.shipping is not None:
+                self._node.shipping.forget(name)
             return
         for part in after["Partitions"]:
             replica = self._node.replicas.get(part["id"])

@@ -28,7 +28,7 @@ STEP: Final = 500
 COUNT_STEP: Final = 2_000
 PAUSE_S: Final = 0.002
 CLEAR_S: Final = 0.5
-CLEAR_KEYS: Final = 2_000
+CLEAR_KEYS: Final = 500
 RETRY_S: Final = 0.5
 RECOUNT_S: Final = 30.0
 RECENT_STAMPS: Final = 5_000 << LOGICAL_BITS
@@ -81,12 +81,14 @@ class PartitionMarks:
         """Have a lane for each replica that the table's document has now, and clear the bits of those it had."""
         targets = self.replica.schema.replicas
         wanted = {target.region: target.bit for target in targets}
+        filled = {target.region: target.filled for target in targets}
         for region in [each for each, lane in self.lanes.items() if wanted.get(each) != lane.bit]:
             del self.lanes[region]
         for region, bit in wanted.items():
             if region not in self.lanes:
                 self.lanes[region] = Lane(bit)
                 self.proceed(region)
+            self.lanes[region].filled = filled[region]
         if self._cleaned != self.replica.schema.replica_bits or not self._cleaned:
             self._cleaned = self.replica.schema.replica_bits
             self._later(PAUSE_S, lambda: self._clean(b"", self._cleaned))
@@ -138,10 +140,8 @@ class PartitionMarks:
         overlay = self.replica.group.overlay
         start = len(self.replica.items)
         found: list[Marked] = []
-        walked = 0
         low = max(self._low, self._low[:start] + cursor)
-        for full_key, stored in self.replica.engine.scan(low, self._high):
-            walked += 1
+        for walked, (full_key, stored) in enumerate(self.replica.engine.scan(low, self._high), start=1):
             held = overlay.get(full_key)
             newest = stored if held is None else held[1]
             if newest is not None:

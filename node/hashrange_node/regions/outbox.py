@@ -122,13 +122,12 @@ class Outbox:
         if self._shipper.now() < self._resume_at:
             self._wait(0.0)
             return
-        while self._under_way < REQUESTS_MAX and self._ready:
+        if self._under_way < REQUESTS_MAX and self._ready:
             parcel = self._collect()
-            if not parcel.count:
-                break
-            self._send(parcel)
-            if parcel.count < ENTRIES_MAX and parcel.size < BYTES_MAX:
-                break  # that was all: what comes now may wait for others
+            if parcel.count:
+                self._send(parcel)
+            if parcel.count >= ENTRIES_MAX or parcel.size >= BYTES_MAX:
+                self._wait(0.0)  # there is more: in a later tick, so that others get their turn
 
     def probe(self) -> None:
         """Ask for nothing, on a link that has been idle: whether it is up shows before somebody needs it."""
@@ -186,7 +185,7 @@ class Outbox:
                     # Nothing is known of it any more, so that there is nothing to tell.
                     lane.landed(key)
                     marks.confirm(key, marks.mark_of(key), lane.bit)
-                elif lane.flying[key] and made_ms(record) < self._shipper.oldest_ms:
+                elif lane.filled and lane.flying[key] and made_ms(record) < self._shipper.oldest_ms:
                     lane.expire(key)
                     self._alarm(marks.table, table)
                 else:
@@ -257,7 +256,7 @@ class Outbox:
         held: list[tuple[int, bytes]] = []
         retried: list[bytes] = []
         for (key, record), outcome in zip(part.entries, outcomes, strict=True):
-            if outcome == APPLIED or outcome == OLDER:
+            if outcome in (APPLIED, OLDER):
                 since, stamp = lane.landed(key), records.stamp(record)
                 marks.confirm(key, stamp, lane.bit)
                 table.shipped += 1

@@ -18,6 +18,7 @@ from hashrange_node.regions.contracts import RegionLinks
 from hashrange_node.regions.marks import PartitionMarks
 from hashrange_node.regions.outbox import Outbox, lag_ms
 from hashrange_node.regions.statistics import HeldBack, quantile_s
+from hashrange_node.regions.window import LIMIT
 from hashrange_node.replica.effects import Marked
 from hashrange_node.replica.replica import Replica
 
@@ -25,7 +26,13 @@ if TYPE_CHECKING:
     from hashrange_node.node import Node
 
 TICK_S: Final = 1.0
+FIGURES_S: Final = 0.1
+"""For so long a look at all lanes is good enough: a scrape asks for it several times."""
+NODE_KEYS: Final = 500_000
+LANE_KEYS_MIN: Final = 1_000
+"""Keys in memory: over all lanes, and what each has at least."""
 Note = Callable[..., Any]
+Pending = dict[tuple[str, str], tuple[int, int, int]]
 
 
 class RegionShipper:
@@ -59,6 +66,7 @@ class RegionShipper:
         self._node = node
         self._random = random
         self._retention_ms = int(retention_s * 1000)
+        self._figures: tuple[float, Pending] = (-1.0, {})
         node.shipping = self
 
     def start(self) -> None:
@@ -97,6 +105,11 @@ class RegionShipper:
         marks = self.partitions.pop(partition, None)
         if marks is not None:
             marks.stopped = True
+
+    def forget(self, table: str) -> None:
+        """A table was deleted: its figures go."""
+        for outbox in self.outboxes.values():
+            outbox.tables.pop(table, None)
 
     def _marked(self, replica: Replica, marked: list[Marked]) -> None:
         marks = self.partitions.get(replica.id)
@@ -149,6 +162,9 @@ class RegionShipper:
         if self.stopped:
             return
         self.held.tick()
+        lanes = [lane for marks in self.partitions.values() for lane in marks.lanes.values()]
+        for lane in lanes:
+            lane.limit = max(LANE_KEYS_MIN, min(LIMIT, NODE_KEYS // len(lanes)))
         if self.partitions:
             for outbox in self.outboxes.values():
                 outbox.probe()
@@ -156,15 +172,21 @@ class RegionShipper:
 
     # ---- figures
 
-    def pending(self) -> dict[tuple[str, str], tuple[int, int, int]]:
+    def pending(self) -> Pending:
         """By table and region: keys that the region lacks, the oldest stamp of these (0: none), keys never sent."""
-        totals: dict[tuple[str, str], tuple[int, int, int]] = {}
+        looked_at, totals = self._figures
+        if self.now() - looked_at < FIGURES_S:
+            return totals
+        totals = {}
         for marks in self.partitions.values():
+            if not marks.leads:
+                continue
             for region, lane in marks.lanes.items():
                 keys, first, stale = totals.get((marks.table, region), (0, 0, 0))
                 oldest = lane.oldest
                 first = min(first, oldest) if first and oldest else first or oldest
                 totals[marks.table, region] = (keys + lane.pending, first, stale + len(lane.stale))
+        self._figures = (self.now(), totals)
         return totals
 
     def document(self) -> list[dict[str, Any]]:

@@ -32,6 +32,7 @@ class Lane:
         "counted",
         "counted_since",
         "cursor",
+        "filled",
         "flying",
         "limit",
         "ready",
@@ -51,6 +52,8 @@ class Lane:
         self.stale: dict[bytes, int] = {}
         self.scanning = True
         self.cursor = b""
+        self.filled = True
+        """Whether the region has had everything once; until then nothing is too old to be sent."""
         self.counted = self.counted_since = 0
         """By the last count over the engine: keys pending, and the first of their stamps."""
         self.retries = 0
@@ -179,10 +182,8 @@ class Lane:
     def oldest(self) -> int:
         """The first stamp that the region lacks, fills left out; 0 when there is none."""
         parts = (self.ready, self.flying, self.asleep, self.stale)
-        stamps = [since for part in parts for since in part.values()]
-        if self.counted_since:
-            stamps.append(self.counted_since)
-        return min((stamp for stamp in stamps if stamp), default=0)
+        firsts = [min(filter(None, part.values()), default=0) for part in parts]
+        return min(filter(None, (*firsts, self.counted_since)), default=0)
 
     def when_passed(self, callback: Callable[[], None]) -> None:
         """Call once everything that is pending now has been delivered, whatever is marked later."""

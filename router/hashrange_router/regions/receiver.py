@@ -42,6 +42,8 @@ from hashrange_router.http.request import Request
 
 MSGPACK = b"application/msgpack"
 TEXT = b"text/plain; charset=utf-8"
+ENTRIES_MAX = 100
+"""Of one message to a leader."""
 
 Handler = Callable[[bytes], Coroutine[Any, Any, bytes]]
 """Answers the body of a request with that of its reply; an ApiError is answered as one."""
@@ -115,7 +117,7 @@ class ItemsReceiver:
             source, batches = decode_request(body)
         except ValueError as error:
             raise validation(str(error)) from error
-        landings = [self._begin(source, name, digest, entries) for name, digest, entries in batches]
+        landings = [await self._begin(source, name, digest, entries) for name, digest, entries in batches]
         for landing in landings:
             if isinstance(landing, Landing):
                 await landing.settled
@@ -124,7 +126,9 @@ class ItemsReceiver:
         # What was held back was judged by the clocks of leaders: the one that is most behind says when to come again.
         return encode_reply(min(clocks, default=self._context.stamps.wall), outcomes)
 
-    def _begin(self, source: str, name: str, digest: bytes, entries: Sequence[Entry]) -> Landing | Outcome:
+    async def _begin(
+        self, source: str, name: str, digest: bytes, entries: Sequence[Entry]
+    ) -> Landing | Outcome:
         """Send the entries of one table on; or why nothing of it is taken."""
         schema = self._context.tables.get(name)
         if schema is None:
@@ -137,7 +141,7 @@ class ItemsReceiver:
                 f"{name} has another key schema here; remove the replica and add it again",
             )
         landing = Landing(self._context, schema, entries)
-        landing.send(source, self._transport)
+        await landing.send(source, self._transport)
         return landing
 
 
@@ -153,18 +157,21 @@ class Landing:
         self.now = 0
         self.settled: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
-    def send(self, source: str, transport: Transport) -> None:
-        """Send every entry to the partition that owns it."""
+    async def send(self, source: str, transport: Transport) -> None:
+        """Send every entry to the partition that owns it, a few at a time: a leader in this process has other work."""
         partitions, locate = self._schema.partitions, self._context.locate
         parts: dict[int, list[int]] = {}
         for place, (key, _) in enumerate(self._entries):
             if len(key) > 8:
                 parts.setdefault(locate(partitions.of(key), key).id, []).append(place)
-        self._left += len(parts)
         for partition, places in parts.items():
-            entries = [self._entries[place] for place in places]
-            message = ApplyReplicated(partition, ANY_EPOCH, source, entries)
-            transport.send(message, self._taker(places))  # type: ignore[arg-type]
+            for first in range(0, len(places), ENTRIES_MAX):
+                some = places[first : first + ENTRIES_MAX]
+                entries = [self._entries[place] for place in some]
+                self._left += 1
+                message = ApplyReplicated(partition, ANY_EPOCH, source, entries)
+                transport.send(message, self._taker(some))  # type: ignore[arg-type]
+                await asyncio.sleep(0)
         self._answered()
 
     def _taker(self, places: list[int]) -> Callable[[Any], None]:
