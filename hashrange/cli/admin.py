@@ -64,7 +64,7 @@ class Faults:
     def change(self, document: dict[str, Any]) -> str:
         """Do what a command says of nodes, regions or both; why it cannot be done, or ""."""
         nodes, regions = document.get("block"), document.get("block_regions")
-        if nodes is None and regions is None or not _list_of(int, nodes) or not _list_of(str, regions):
+        if (nodes is None and regions is None) or not _list_of(int, nodes) or not _list_of(str, regions):
             return 'send {"block": [node ids]} or {"block_regions": [names]}'
         if nodes is not None:
             self.set_nodes(set(nodes))
@@ -78,7 +78,7 @@ class Faults:
 
 
 def _list_of(kind: type, value: Any) -> bool:
-    return value is None or isinstance(value, list) and all(type(each) is kind for each in value)
+    return value is None or (isinstance(value, list) and all(type(each) is kind for each in value))
 
 
 class MorePages(Protocol):

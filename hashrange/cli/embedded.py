@@ -111,13 +111,7 @@ class EmbeddedServer:
         self.shipper = compose_shipper(self.node, self.links, config)
         self.region_pages = RegionPages(self.links, self.shipper)
         self.scaler = compose_scaler(self.node, self.vending, clock, config.scaling_speed)
-        self.upkeep = Upkeep(
-            self.node,
-            wall_ms=clock.wall_ms,
-            monotonic=clock.monotonic,
-            call_later=self.scheduler.call_later,
-            report=self._report,
-        )
+        self.upkeep = self._upkeep()
         self.sweeper = ExpirySweeper(
             lambda: list(self.node.replicas.values()),
             clock.wall_ms,
@@ -141,6 +135,15 @@ class EmbeddedServer:
         self.functions: EmbeddedTriggers | None = None
         self.cache: EmbeddedCache | None = None
         self.console: RunningConsole | None = None
+
+    def _upkeep(self) -> Upkeep:
+        return Upkeep(
+            self.node,
+            wall_ms=self.clock.wall_ms,
+            monotonic=self.clock.monotonic,
+            call_later=self.scheduler.call_later,
+            report=self._report,
+        )
 
     @property
     def address(self) -> str:

@@ -102,6 +102,9 @@ def unknown_commands(text: str, known: set[str]) -> list[str]:
 # Programs a user has by other means than this machine's PATH: optional clients and shell built-ins.
 ELSEWHERE = {
     "cd",
+    "for",
+    "do",
+    "done",
     "export",
     "aws",
     "npm",

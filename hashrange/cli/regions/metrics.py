@@ -28,6 +28,32 @@ def register_link_metrics(telemetry: Telemetry, links: HttpLinks) -> None:
 
 def register_region_metrics(telemetry: Telemetry, node: Node, shipper: RegionShipper) -> None:
     """What is sent from the partitions led on a node, and what other regions sent to them."""
+    _register_pending(telemetry, shipper)
+    _register_sent(telemetry, shipper)
+
+    def applied() -> Rows:
+        rows: Rows = {}
+        for (table, origin), received in node.receiving.counts.items():
+            rows[table, origin, "applied"] = float(received.applied)
+            rows[table, origin, "older"] = float(received.older)
+        return rows
+
+    telemetry.counter(
+        "hashrange_region_applied_items_total",
+        "Items that another region sent, by what became of them.",
+        applied,
+        labels=("table", "source", "result"),
+    )
+    telemetry.gauge(
+        "hashrange_region_held_stamps",
+        "Items held back in the last 10 seconds because their stamps lay too far ahead of this region's clock.",
+        lambda: dict(shipper.held.read().items()),
+        labels=("table", "source"),
+    )
+
+
+def _register_pending(telemetry: Telemetry, shipper: RegionShipper) -> None:
+    """What other regions lack."""
     source = shipper.region
 
     def pending() -> Rows:
@@ -42,27 +68,6 @@ def register_region_metrics(telemetry: Telemetry, node: Node, shipper: RegionShi
 
     def unshippable() -> Rows:
         return {(table, source, to): float(stale) for (table, to), (_, _, stale) in shipper.pending().items()}
-
-    def shipped() -> Rows:
-        return {
-            (table, source, to): float(link.shipped)
-            for to, outbox in shipper.outboxes.items()
-            for table, link in outbox.tables.items()
-        }
-
-    def latency() -> dict[tuple[str, ...], Histogram]:
-        return {
-            (table, source, to): link.latency
-            for to, outbox in shipper.outboxes.items()
-            for table, link in outbox.tables.items()
-        }
-
-    def applied() -> Rows:
-        rows: Rows = {}
-        for (table, origin), received in node.receiving.counts.items():
-            rows[table, origin, "applied"] = float(received.applied)
-            rows[table, origin, "older"] = float(received.older)
-        return rows
 
     telemetry.gauge(
         "hashrange_region_pending_keys", "Items changed here that another region lacks.", pending, labels=LINK
@@ -79,6 +84,26 @@ def register_region_metrics(telemetry: Telemetry, node: Node, shipper: RegionShi
         unshippable,
         labels=LINK,
     )
+
+
+def _register_sent(telemetry: Telemetry, shipper: RegionShipper) -> None:
+    """What other regions have confirmed, and how long that took."""
+    source = shipper.region
+
+    def shipped() -> Rows:
+        return {
+            (table, source, to): float(link.shipped)
+            for to, outbox in shipper.outboxes.items()
+            for table, link in outbox.tables.items()
+        }
+
+    def latency() -> dict[tuple[str, ...], Histogram]:
+        return {
+            (table, source, to): link.latency
+            for to, outbox in shipper.outboxes.items()
+            for table, link in outbox.tables.items()
+        }
+
     telemetry.counter(
         "hashrange_region_shipped_items_total",
         "Items that another region has confirmed.",
@@ -90,16 +115,4 @@ def register_region_metrics(telemetry: Telemetry, node: Node, shipper: RegionShi
         "Time from a write until another region has confirmed it.",
         latency,
         labels=LINK,
-    )
-    telemetry.counter(
-        "hashrange_region_applied_items_total",
-        "Items that another region sent, by what became of them.",
-        applied,
-        labels=("table", "source", "result"),
-    )
-    telemetry.gauge(
-        "hashrange_region_held_stamps",
-        "Items held back in the last 10 seconds because their stamps lay too far ahead of this region's clock.",
-        lambda: dict(shipper.held.read().items()),
-        labels=("table", "source"),
     )

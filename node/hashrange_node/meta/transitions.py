@@ -1,9 +1,10 @@
 """What the leader of the control plane does about documents: it carries each from a transient state to the next.
 
 A table CREATING becomes ACTIVE when each of its partitions has a leader; an index CREATING when every partition of
-the table reports it filled; one DELETING goes when every partition reports that no change for it is queued. A replica
-in another region is filled when every partition reports that it has everything. A stream is switched when every partition reports that its shard is open, or closed. A table DELETING goes; while records of its
-streams may be read its document only gives its name up (`hashrange.model.deleted_table`). Reports
+the table reports it filled; one DELETING goes when every partition reports that no change for it is queued. A
+replica in another region is filled when every partition reports that it has everything. A stream is switched when
+every partition reports that its shard is open, or closed. A table DELETING goes; while records of its streams may
+be read its document only gives its name up (`hashrange.model.deleted_table`). Reports
 are kept in memory only: whoever did the work repeats them until the document has moved on, so a new leader hears
 them again. Elsewhere than at the leader this does nothing.
 """
