@@ -187,6 +187,8 @@ def run(regions: LocalRegions, cut_s: float, say: Say) -> list[str]:
         regions.heal()
         say("healed")
         healed = time.monotonic()
+        wait("the end of the backlog", lambda: _oldest_s(regions) < time.monotonic() - healed, CONVERGED_S)
+        say(f"what was written during the cut has arrived {time.monotonic() - healed:.1f} s after the heal")
         pass_time(min(STEADY_S, cut_s))
     finally:
         stop.set()
@@ -194,6 +196,11 @@ def run(regions: LocalRegions, cut_s: float, say: Say) -> list[str]:
             thread.join(30)
     say(f"{sum(writer.count for writer in writers)} writes in all; the writers stop")
     return _judge(regions, writers, healed, say)
+
+
+def _oldest_s(regions: LocalRegions) -> float:
+    """The age of the oldest change that is pending anywhere."""
+    return max((link.oldest_s for link in regions.links().values() if link.pending), default=0.0)
 
 
 def _judge(regions: LocalRegions, writers: list[Writer], healed: float, say: Say) -> list[str]:

@@ -17,7 +17,7 @@ from hashrange.cli.cluster.layout import LayoutError
 from hashrange.cli.regions.place import Place, RegionPlace
 from hashrange.cli.regions.verify import Verdict, verify
 from tests.cluster.regions.judge import judge
-from tests.cluster.regions.load import CREATE, TABLE, Load
+from tests.cluster.regions.load import CREATE, HOT, TABLE, Load
 from tests.cluster.regions.scene import (
     NAMES,
     EmbeddedRegions,
@@ -46,9 +46,10 @@ class Options:
     nodes: int = 0
     seconds: float = 6.0
     clients: int = 4
+    hot: int = HOT
+    converged_s: float = CONVERGED_S
     changes: tuple[str, ...] = ("clock", "log")
     faults: tuple[str, ...] = FAULTS
-    judge_times: bool = True
     keep: bool = True
     say: Callable[[str], None] = print
 
@@ -113,7 +114,9 @@ def _run(scene: Scene, seed: int, options: Options, outcome: Outcome, say: Calla
     time_to_live = {"TableName": TABLE, "TimeToLiveSpecification": {"Enabled": True, "AttributeName": "ends"}}
     api(scene.endpoint(scene.names[0]), "UpdateTimeToLive", time_to_live)
     say("the table is in all of them")
-    load = Load({name: scene.endpoint(name) for name in scene.names}, seed, clients=options.clients)
+    load = Load(
+        {name: scene.endpoint(name) for name in scene.names}, seed, clients=options.clients, hot=options.hot
+    )
     load.start()
     try:
         pass_time(WARM_UP_S)
@@ -178,7 +181,7 @@ def _converge(scene: Scene, options: Options, outcome: Outcome) -> None:
     """Wait until all regions are equal, nothing is pending, and indexes are up to date; how long it took is noted."""
     began = time.monotonic()
     place = place_of(scene)
-    limit_s = CONVERGED_S if options.judge_times else 2 * CONVERGED_S
+    limit_s = options.converged_s
     verdict: Verdict | None = None
     while time.monotonic() - began < limit_s:
         try:

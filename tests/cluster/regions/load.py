@@ -76,13 +76,20 @@ class Load:
     """Clients of all regions on a thread with an event loop of its own. `rng` of each client follows from the seed."""
 
     def __init__(
-        self, endpoints: dict[str, str], seed: int, *, clients: int = 4, pause_s: float = PAUSE_S
+        self,
+        endpoints: dict[str, str],
+        seed: int,
+        *,
+        clients: int = 4,
+        pause_s: float = PAUSE_S,
+        hot: int = HOT,
     ) -> None:
         self.told = Told()
         self._endpoints = endpoints
         self._seed = seed
         self._clients = clients
         self._pause_s = pause_s
+        self._hot = hot
         self._numbers = 0
         self._graves: list[str] = []
         self._stop = threading.Event()
@@ -155,11 +162,11 @@ class Load:
         }
 
     async def _put(self, client: RawClient, rng: random.Random) -> None:
-        key, value = f"h{rng.randrange(HOT)}", f"v{self._unique()}"
+        key, value = f"h{rng.randrange(self._hot)}", f"v{self._unique()}"
         await self._write(client, key, "PutItem", {"Item": self._item(key, value, rng)}, value)
 
     async def _update(self, client: RawClient, rng: random.Random) -> None:
-        key, value = f"h{rng.randrange(HOT)}", f"v{self._unique()}"
+        key, value = f"h{rng.randrange(self._hot)}", f"v{self._unique()}"
         document = {
             "Key": {"pk": {"S": key}},
             "UpdateExpression": "SET v = :v, genre = :g ADD n :one",
@@ -172,7 +179,7 @@ class Load:
         await self._write(client, key, "UpdateItem", document, value)
 
     async def _delete(self, client: RawClient, rng: random.Random) -> None:
-        key = f"h{rng.randrange(HOT)}"
+        key = f"h{rng.randrange(self._hot)}"
         await self._write(client, key, "DeleteItem", {"Key": {"pk": {"S": key}}}, f"d{self._unique()}")
 
     async def _fresh(self, client: RawClient, rng: random.Random) -> None:
@@ -204,7 +211,7 @@ class Load:
 
     async def _transact(self, client: RawClient, rng: random.Random) -> None:
         """Two hot items at once; atomic in this region alone."""
-        keys = [f"h{number}" for number in rng.sample(range(HOT), 2)]
+        keys = [f"h{number}" for number in rng.sample(range(self._hot), 2)]
         values = {key: f"v{self._unique()}" for key in keys}
         puts = [
             {"Put": {"TableName": TABLE, "Item": self._item(key, value, rng)}}
