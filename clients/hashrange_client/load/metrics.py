@@ -150,7 +150,7 @@ def process_document(process: ProcessSamples, requests: int) -> dict[str, Any]:
             totals[name] = round(growth, 6)
     if "cpu_s" in totals and requests:
         totals["cpu_us_per_request"] = round(totals["cpu_s"] * 1e6 / requests, 2)
-    if totals.get("fsyncs"):
+    if totals.get("fsyncs") and "fsync_s" in totals:
         totals["fsync_mean_us"] = round(totals["fsync_s"] * 1e6 / totals["fsyncs"], 1)
         for percentile in (50, 99):
             found = fsync_percentile_us(samples, percentile)
