@@ -17,7 +17,7 @@ from hashrange.cli.cluster.layout import LayoutError
 from hashrange.cli.regions.place import Place, RegionPlace
 from hashrange.cli.regions.verify import Verdict, verify
 from tests.cluster.regions.judge import judge
-from tests.cluster.regions.load import CREATE, HOT, TABLE, Load
+from tests.cluster.regions.load import CREATE, HOT, PAUSE_S, TABLE, Load
 from tests.cluster.regions.scene import (
     NAMES,
     EmbeddedRegions,
@@ -47,6 +47,7 @@ class Options:
     seconds: float = 6.0
     clients: int = 4
     hot: int = HOT
+    pause_s: float = PAUSE_S
     converged_s: float = CONVERGED_S
     changes: tuple[str, ...] = ("clock", "log")
     faults: tuple[str, ...] = FAULTS
@@ -115,7 +116,11 @@ def _run(scene: Scene, seed: int, options: Options, outcome: Outcome, say: Calla
     api(scene.endpoint(scene.names[0]), "UpdateTimeToLive", time_to_live)
     say("the table is in all of them")
     load = Load(
-        {name: scene.endpoint(name) for name in scene.names}, seed, clients=options.clients, hot=options.hot
+        {name: scene.endpoint(name) for name in scene.names},
+        seed,
+        clients=options.clients,
+        pause_s=options.pause_s,
+        hot=options.hot,
     )
     load.start()
     try:
