@@ -1,14 +1,15 @@
-"""Load generator: raw HTTP/1.1 on uvloop, closed loop or fixed rate, exact latencies, several processes.
+"""Load generator: raw HTTP/1.1 on one epoll, closed loop or fixed rate, exact latencies, several processes.
 
-An SDK spends ten times as long on a request as a server should; this generator spends a few microseconds, so
-that it measures the server. It works against any DynamoDB endpoint. `hashrange bench` is its command line;
-from Python:
+An SDK spends ten times as long on a request as a server should; this generator spends some microseconds, so that it
+measures the server. It works against any DynamoDB endpoint. `hashrange bench` is its command line; from Python:
 
     settings = LoadSettings(endpoint="http://127.0.0.1:8000", workload="get")
-    await prepare(settings, progress=None)            # table and items
-    result = await generate(settings, progress=None)  # LoadResult
+    await prepare(settings)             # table and items
+    result = await generate(settings)   # LoadResult
 
-Modules: `shape` (the items and their sizes), `requests` (bytes of each request), `signing`, `http` (reading
-responses), `connection` (one closed loop), `client` and `prepare` (table, preloading), `worker` (one of the
-processes), `run` (all of them), `result` (merging, JSON).
+What to do: `workloads`, `distributions`, `acts` (which, to what item), `schedule` (when), `documents` (as what
+request), `shape` and `ycsb_shape` (the items). Doing it: `requests` (bytes), `signing`, `replies`, `http`, `sockets`,
+`engine` (the loop), `dax_wire`, `boto_engine`, `tally` (counts), `worker` (one of the processes), `run` (all
+of them). Around it: `client` and `prepare` (table, preloading), `scrape` and `metrics` (of the servers),
+`series` and `result` (merging, JSON), `report` (HTML).
 """

@@ -15,8 +15,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from hashrange_client.load import shape
+from hashrange_client.load.dax_wire import GREETING, encode
 
-HANDSHAKE = b"\x67J7yne5G\x00\x50" + bytes(range(1, 17)) + b"\xa1\x69UserAgent\x75DaxPythonClient-2.1.0\x00"
 GET_ITEM = b"\x01\x1a\x0f\xb0\xcc\x6a"
 NO_CAPACITY = b"\xbf\x03\x00\xff"
 RECEIVE_BYTES = 1 << 16
@@ -42,26 +42,18 @@ class Figures:
         return self.requests / self.seconds
 
 
-def byte_string(data: bytes) -> bytes:
-    """A CBOR byte string."""
-    size = len(data)
-    if size < 24:
-        return bytes((0x40 | size,)) + data
-    return (b"\x58" + bytes((size,)) if size < 256 else b"\x59" + size.to_bytes(2, "big")) + data
-
-
 def get_request(table: str, number: int) -> bytes:
     """GetItem of item `number` of the load's shape: partition key as CBOR text, sort key raw behind it."""
     partition_key = shape.partition_key(number).encode()
     key = bytes((0x60 | len(partition_key),)) + partition_key + shape.sort_key(number).encode()
-    return GET_ITEM + byte_string(table.encode()) + byte_string(key) + NO_CAPACITY
+    return GET_ITEM + encode(table.encode()) + encode(key) + NO_CAPACITY
 
 
 def connect(address: tuple[str, int]) -> socket.socket:
     """A connection that has shaken hands."""
     connection = socket.create_connection(address, timeout=TIMEOUT_S)
     connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    connection.sendall(HANDSHAKE)
+    connection.sendall(GREETING)
     return connection
 
 
