@@ -31,6 +31,15 @@ TIMEOUT_S: Final = 10.0
 CUT_S: Final = 3.0
 """After so long a request over a link that is cut on purpose fails, as one over a network that has gone silent."""
 SENTENCE_MAX: Final = 300
+REFUSALS: Final = frozenset(
+    (
+        "IncompleteSignatureException",
+        "InvalidSignatureException",
+        "MissingAuthenticationTokenException",
+        "UnrecognizedClientException",
+    )
+)
+"""Errors that say that a signature is missing or not accepted."""
 
 
 @dataclass(slots=True)
@@ -184,7 +193,7 @@ def _explain(region: str, url: str, reply: HttpReply) -> str:
             "credentials or credentials_file"
         )
     text = reply.body[:SENTENCE_MAX].decode("utf-8", "replace").strip()
-    if reply.status == 403 or (reply.status == 400 and "Signature" in text):
+    if text.partition(":")[0] in REFUSALS:
         return f"{url} refused the signature; check peer_credentials here and credentials there: {text}"
     if reply.status == 404:
         return f"{url} knows no requests of regions; is it a router of {region}, in this version?"
