@@ -15,7 +15,7 @@ from hashrange_client.load.dax_wire import GREETING, METHODS, DaxReplies, DaxSou
 from hashrange_client.load.http import ProtocolError
 from hashrange_client.load.settings import LoadError, LoadSettings
 from hashrange_dax.codec import expressions, items, keys
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from hashrange.model.key import KeyCodec, KeyPart
@@ -107,25 +107,26 @@ def test_numbers_of_methods_are_written_as_amazons_clients_write_them() -> None:
     ).hex() == ("011a0fb0cc6a43485453424130bf0300ff")
 
 
-SIMPLE = st.recursive(
-    st.none() | st.booleans() | st.integers(-(2**63), 2**64 - 1) | st.text() | st.binary(max_size=300),
-    lambda inner: st.lists(inner, max_size=30),
-    max_leaves=15,
+SIMPLE_LEAF = (
+    st.none() | st.booleans() | st.integers(-(2**63), 2**64 - 1) | st.text() | st.binary(max_size=300)
 )
+SIMPLE = st.recursive(SIMPLE_LEAF, lambda inner: st.lists(inner, max_size=30), max_leaves=15)
+LEAF = SIMPLE_LEAF | st.floats(allow_nan=False) | st.decimals(allow_nan=False, allow_infinity=False)
 ANY = st.recursive(
-    SIMPLE | st.floats(allow_nan=False) | st.decimals(allow_nan=False, allow_infinity=False),
-    lambda inner: st.lists(inner, max_size=8) | st.dictionaries(st.text(max_size=5), inner, max_size=8),
-    max_leaves=15,
+    LEAF,
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=5), inner, max_size=4),
+    max_leaves=8,
 )
+UNHURRIED = settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 
-@settings(max_examples=40)
+@UNHURRIED
 @given(SIMPLE)
 def test_what_is_encoded_is_cbor(value: Any) -> None:
     assert cbor2.loads(encode(value)) == value
 
 
-@settings(max_examples=40)
+@UNHURRIED
 @given(ANY)
 def test_the_end_of_a_value_is_found_and_a_part_is_known_to_be_one(value: Any) -> None:
     data = cbor2.dumps(value)
