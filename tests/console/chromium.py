@@ -42,6 +42,10 @@ START_S = 60.0
 ANSWER_S = 60.0
 WAIT_S = 30.0
 POLL_S = 0.05
+TRIES = 10
+NETWORK_CHANGED = "ERR_NETWORK_CHANGED"
+"""What Chromium aborts loads with when an interface comes or goes."""
+
 SEVERE = frozenset(("error", "warning"))
 
 
@@ -112,9 +116,14 @@ class Page:
         )
 
     async def open(self, url: str) -> None:
-        """Go to an address."""
-        await self.send("Page.navigate", url=url)
-        await self.wait("document.readyState === 'complete'")
+        """Go to an address; again when the machine's network has changed meanwhile, which aborts what is loaded."""
+        for _ in range(TRIES):
+            await self.send("Page.navigate", url="about:blank")
+            await self.send("Page.navigate", url=url)
+            await self.wait("document.readyState === 'complete'")
+            if not any(NETWORK_CHANGED in each for each in self.complaints):
+                return
+            self.complaints = [each for each in self.complaints if NETWORK_CHANGED not in each]
 
     async def run(self, script: str) -> Any:
         """The value of a JavaScript expression."""

@@ -77,7 +77,7 @@ function Explorer({ table, index }) {
   const page = pages[pages.length - 1];
   return html`
     <${Panel}>
-      <form class="stack" onSubmit=${(event) => { event.preventDefault(); run([]); }}>
+      <form class="stack" onSubmit=${(event) => { event.preventDefault(); if (!busy) run([]); }}>
         <${Source} table=${table} all=${all} form=${form} change=${change} />
         <${Filters} filters=${form.filters} change=${(filters) => change({ filters })} />
         <div class="row">
@@ -116,7 +116,7 @@ function Source({ table, all, form, change }) {
         onInput=${(event) => change({ hash: { ...form.hash, [key.name]: event.target.value } })} /></label>`)}
     ${form.mode === "query" && form.range.map((key, number) => html`<div class="pair range" key=${key.name}>
       <label><code>${key.name}</code> <select value=${key.operator} onChange=${(event) => changeRange(number, { operator: event.target.value })}>
-        ${RANGE_OPERATORS.filter((each) => each !== "begins with" || key.type !== "N").map((each) => html`<option key=${each}>${each}</option>`)}</select></label>
+        ${RANGE_OPERATORS.filter((each) => each !== "begins with" || key.type !== "N").map((each) => html`<option key=${each} value=${each}>${each}</option>`)}</select></label>
       <label><span class="hidden">value</span><input value=${key.first} placeholder="any" spellcheck="false" onInput=${(event) => changeRange(number, { first: event.target.value })} /></label>
       ${key.operator === "between" && html`<label><span class="hidden">and</span><input value=${key.second} spellcheck="false" onInput=${(event) => changeRange(number, { second: event.target.value })} /></label>`}
     </div>`)}
@@ -130,7 +130,7 @@ function Filters({ filters, change }) {
     ${filters.map((each, number) => html`<div class="fields" key=${number}>
       <label>Filter by <input value=${each.name} placeholder="attribute" spellcheck="false" onInput=${(event) => changeOne(number, { name: event.target.value })} /></label>
       <label>that <select value=${each.operator} onChange=${(event) => changeOne(number, { operator: event.target.value })}>
-        ${FILTER_OPERATORS.map((operator) => html`<option key=${operator}>${operator}</option>`)}</select></label>
+        ${FILTER_OPERATORS.map((operator) => html`<option key=${operator} value=${operator}>${operator}</option>`)}</select></label>
       ${!each.operator.includes("exist") && html`
         <label>type <select value=${each.type} onChange=${(event) => changeOne(number, { type: event.target.value })}>
           ${SCALARS.map(([type, text]) => html`<option key=${type} value=${type}>${text}</option>`)}</select></label>

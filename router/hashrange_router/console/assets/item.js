@@ -7,9 +7,9 @@ const CONFLICT = "ConditionalCheckFailedException";
 
 export function ItemView({ table, item, close }) {
   const fresh = item === null;
-  const [read, setRead] = useState(null);
+  const [read, setRead] = useState(() => (fresh ? emptyItem(table) : null));
   const [plain, setPlain] = useState(false);
-  const [text, setText] = useState("");
+  const [text, setText] = useState(() => (fresh ? JSON.stringify(read, null, 2) : ""));
   const [copying, setCopying] = useState(false);
   const [error, setError] = useState(null);
   const [note, setNote] = useState("");
@@ -35,7 +35,6 @@ export function ItemView({ table, item, close }) {
   };
   useEffect(() => {
     if (!fresh) load();
-    else show(Object.fromEntries(table.KeySchema.map((each) => [each.AttributeName, { [typeOf(table, each.AttributeName)]: "" }])));
   }, []);
 
   const attempt = async (work) => {
@@ -99,6 +98,9 @@ function Delete({ remove }) {
 }
 
 const typeOf = (table, name) => table.AttributeDefinitions.find((each) => each.AttributeName === name).AttributeType;
+
+const emptyItem = (table) =>
+  Object.fromEntries(table.KeySchema.map((each) => [each.AttributeName, { [typeOf(table, each.AttributeName)]: "" }]));
 
 function parsed(text) {
   let found;
