@@ -121,3 +121,18 @@ def test_cuts_are_between_two_or_between_one_and_all_others(tmp_path: Path) -> N
         names("mars", None)
     with pytest.raises(LayoutError, match="cut off from itself"):
         names("eu-west-1", "eu-west-1")
+
+
+def test_a_region_that_comes_later_is_laid_out_like_the_first(tmp_path: Path) -> None:
+    place = made(tmp_path / "r")
+    keys = tmp_path / "keys.ini"
+    keys.write_text("[default]\naws_access_key_id = AK\naws_secret_access_key = secret\n")
+    options = RegionsOptions(tmp_path / "r", azs=1, nodes=2, routers=2, credentials_file=keys)
+    first = layout_of(options, place, place.regions[0])
+    first.directory.mkdir()
+    first.save()
+    grown = place_for(tmp_path / "r", [*TWO, "ap-northeast-1"], None)
+    later = layout_of(RegionsOptions(tmp_path / "r"), grown, grown.regions[2])
+    assert (later.azs, len(later.of("node")), len(later.of("router"))) == (1, 2, 2)
+    assert later.router_settings["credentials_file"] == str(keys)
+    assert later.region_settings["peer_credentials"] == "AK:secret"

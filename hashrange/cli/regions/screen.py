@@ -47,13 +47,18 @@ def _states(counts: Counter[str]) -> Text:
 
 
 def link_table(links: list[dict[str, Any]], most: int | None = None) -> RenderableType:
-    """One row a table and direction."""
+    """One row a table and direction, and why a direction is down."""
     if not links:
         return Text("  no table has replicas in two regions yet\n", "dim")
     table = Table(box=box.SIMPLE_HEAD)
-    for heading in ("table", "from", "to", "pending keys", "oldest", "sent", "p50", "p99", "link"):
-        numbers = ("pending keys", "oldest", "sent", "p50", "p99")
-        table.add_column(heading, justify="right" if heading in numbers else "left")
+    for heading in ("table", "from", "to", "pending", "oldest", "sent", "p50 ms", "p99 ms", "link"):
+        names = heading in ("from", "to", "link")
+        table.add_column(
+            heading,
+            justify="left" if names or heading == "table" else "right",
+            no_wrap=names,
+            overflow="fold" if heading == "table" else "ellipsis",
+        )
     for link in links[:most]:
         late = link["pending_keys"] and link["oldest_pending_s"] > LATE_S
         table.add_row(
@@ -67,21 +72,18 @@ def link_table(links: list[dict[str, Any]], most: int | None = None) -> Renderab
             f"{link['shipped_items']:,}",
             _milliseconds(link["latency_p50_ms"]),
             _milliseconds(link["latency_p99_ms"]),
-            _state(link),
+            Text("up", "green") if link["up"] else Text("down", "red"),
         )
+    parts: list[RenderableType] = [table]
     if most is not None and len(links) > most:
-        return Group(table, Text(f"  and {len(links) - most} more: hashrange regions status", "dim"))
-    return table
+        parts.append(Text(f"  and {len(links) - most} more: hashrange regions status", "dim"))
+    down = {(link["source"], link["destination"]): link["error"] for link in links if not link["up"]}
+    parts += [Text(f"  {source} to {to} is down: {why}", "red") for (source, to), why in down.items()]
+    return Group(*parts)
 
 
 def _milliseconds(value: float | None) -> str:
-    return "" if value is None else f"{value:,.0f} ms"
-
-
-def _state(link: dict[str, Any]) -> Text:
-    if link["up"]:
-        return Text("up", "green")
-    return Text(f"down: {link['error']}" if link["error"] else "down", "red")
+    return "" if value is None else f"{value:,.0f}"
 
 
 def how_to_use(place: Place) -> list[str]:

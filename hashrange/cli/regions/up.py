@@ -9,11 +9,12 @@ import asyncio
 import os
 import sys
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 from hashrange.cli.cluster import up as cluster
-from hashrange.cli.cluster.layout import Layout, LayoutError
+from hashrange.cli.cluster.layout import NODE, ROUTER, STATE_NAME, Layout, LayoutError
 from hashrange.cli.cluster.layout import make_directory as make_cluster_directory
 from hashrange.cli.cluster.supervisor import Say
 from hashrange.cli.regions.place import Place, RegionPlace, make_directory, place_for
@@ -64,6 +65,8 @@ def layout_of(options: RegionsOptions, place: Place, region: RegionPlace) -> Lay
     """The cluster of a region, new or as it is in its directory; raises LayoutError."""
     routers_only = list(options.router_settings)
     about_regions: dict[str, object] = {"peers": place.peers_of(region.name)}
+    if not (region.directory / STATE_NAME).exists():
+        options = _like_the_others(options, place)
     if options.credentials_file is not None:
         about_regions["peer_credentials"] = first_credentials(options.credentials_file)
         routers_only.append(f"credentials_file={options.credentials_file.absolute()}")
@@ -86,6 +89,20 @@ def layout_of(options: RegionsOptions, place: Place, region: RegionPlace) -> Lay
     )
     layout.region_settings.update(about_regions)
     return layout
+
+
+def _like_the_others(options: RegionsOptions, place: Place) -> RegionsOptions:
+    """The options for a region that comes to others: where nothing was said, it is laid out as the first of them."""
+    first = place.regions[0]
+    if not (first.directory / STATE_NAME).exists():
+        return options
+    layout = first.layout()
+    counts = {"azs": layout.azs, "nodes": len(layout.of(NODE)), "routers": len(layout.of(ROUTER))}
+    keys = layout.router_settings.get("credentials_file")
+    missing: dict[str, Any] = {name: n for name, n in counts.items() if getattr(options, name) is None}
+    if keys is not None and options.credentials_file is None:
+        missing["credentials_file"] = Path(keys)
+    return replace(options, **missing)
 
 
 def first_credentials(path: Path) -> str:
