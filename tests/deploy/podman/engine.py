@@ -17,6 +17,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import yaml
+
 ROOT = Path(__file__).resolve().parents[3]
 LIMITS = 'default_ulimits = ["nofile=20000:20000", "nproc=4000:4000"]'
 PACKAGES = "podman runc netavark aardvark-dns iptables containernetworking-plugins catatonit debootstrap"
@@ -28,14 +30,31 @@ class EngineError(Exception):
     """A command of podman failed; the text is its last words."""
 
 
-def _settings() -> Path:
-    """The file for CONTAINERS_CONF. It must outlive this process: what ends a container reads it again."""
+def _folder() -> Path:
+    """Where files are kept that must outlive this process: what ends a container reads the settings again."""
     folder = Path(tempfile.gettempdir()) / f"hashrange-podman-{os.getuid()}"
     folder.mkdir(mode=0o700, exist_ok=True)
+    return folder
+
+
+def _settings() -> Path:
+    """The file for CONTAINERS_CONF."""
     unified = Path("/sys/fs/cgroup/cgroup.controllers").exists()
     engine = "" if unified else '\n[engine]\nruntime = "runc"\n'
-    path = folder / "containers.conf"
+    path = _folder() / "containers.conf"
     path.write_text(f"[containers]\n{LIMITS}\n{engine}", encoding="utf-8")
+    return path
+
+
+def _isolated(file: Path) -> Path:
+    """What makes podman keep a compose file's networks apart, as Docker does by itself: a further compose file.
+
+    Without it the machine passes packets from one network to another, and a network that was cut is not.
+    """
+    networks = yaml.safe_load(file.read_text(encoding="utf-8")).get("networks", {})
+    path = _folder() / f"isolated-{file.name}"
+    apart = {name: {"driver_opts": {"isolate": "true"}} for name in networks}
+    path.write_text(yaml.safe_dump({"networks": apart} if apart else {}), encoding="utf-8")
     return path
 
 
@@ -111,12 +130,12 @@ class Project:
         self.file = file
         self.name = name
         self.variables = dict(variables)
-        self._compose = find_compose()
+        self._command = [find_compose(), "-p", name, "-f", str(file), "-f", str(_isolated(file))]
 
     def compose(self, *arguments: str, timeout_s: float = 300.0) -> str:
         """Run podman-compose on the file."""
         return self.engine.run(
-            [self._compose, "-p", self.name, "-f", self.file, *arguments],
+            [*self._command, *arguments],
             timeout_s=timeout_s,
             environment=self.variables,
         )
@@ -185,7 +204,7 @@ class Project:
     def remove(self) -> None:
         """Take everything away, volumes too; never raises, so that it may clean up after a failure."""
         self.engine.run(
-            [self._compose, "-p", self.name, "-f", self.file, "down", "--volumes", "--timeout", "2"],
+            [*self._command, "down", "--volumes", "--timeout", "2"],
             timeout_s=180,
             environment=self.variables,
             check=False,
