@@ -123,4 +123,4 @@ class FakeDynamo:
 
 def key_of(item: dict[str, Any]) -> tuple[str, str]:
     """The key of an item or key, as a pair of texts."""
-    return item["pk"]["S"], item["sk"]["S"]
+    return item["pk"]["S"], item["sk"]["S"] if "sk" in item else ""
