@@ -17,7 +17,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from tests.console.chromium import NETWORK_CHANGED, Page, browser, program
@@ -56,6 +56,14 @@ def cluster(folder: Path) -> Iterator[tuple[int, Visitor]]:
     finally:
         process.send_signal(signal.SIGINT)
         process.wait(60)
+
+
+def split(folder: Path, name: str) -> None:
+    """Let a table of the cluster have one partition more."""
+    command = [sys.executable, "-m", "hashrange.cli.main", "cluster", "split", name]
+    subprocess.run(
+        [*command, "--data-dir", str(folder / "cluster")], check=True, capture_output=True, timeout=60
+    )
 
 
 @contextlib.contextmanager
@@ -254,11 +262,17 @@ BRIGHTEST = """() => {
 
 
 async def visit(
-    port: int, visitor: Visitor, pictures: Path | None, processes: list[str], wait_s: float
+    port: int,
+    visitor: Visitor,
+    pictures: Path | None,
+    processes: list[str],
+    wait_s: float,
+    filled: Callable[[], None] = lambda: None,
 ) -> list[str]:
-    """Go through all pages; returns what the browser complains about."""
+    """Go through all pages; returns what the browser complains about. `filled` is called when there are items."""
     client = Client(port)
     fill(client)
+    filled()
     with contextlib.closing(client), Load(port):
         async with browser() as page:
             tour = Tour(page, f"http://{visitor.host}", client, pictures)
@@ -320,7 +334,15 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as folder:
         start = embedded if options.short else cluster
         with start(Path(folder)) as (port, visitor):
-            complaints = asyncio.run(visit(port, visitor, options.pictures, processes, options.history_s))
+            work = visit(
+                port,
+                visitor,
+                options.pictures,
+                processes,
+                options.history_s,
+                (lambda: None) if options.short else lambda: split(Path(folder), "orders"),
+            )
+            complaints = asyncio.run(work)
     for each in complaints:
         print(f"the browser complains: {each}")
     print("all pages are as they should be" if not complaints else f"{len(complaints)} complaints")

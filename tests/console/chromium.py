@@ -139,7 +139,7 @@ class Page:
             if await self.run(f"Boolean({condition})"):
                 return
             if asyncio.get_running_loop().time() > deadline:
-                text = await self.run("document.body.innerText")
+                text = await self.run("document.body?.innerText")
                 raise AssertionError(
                     f"{condition} did not come true; complaints {self.complaints}; page:\n{text}"
                 )
@@ -147,12 +147,12 @@ class Page:
 
     async def text(self) -> str:
         """What can be read on the page."""
-        text: str = await self.run("document.body.innerText")
+        text: str = await self.run("document.body?.innerText")
         return text
 
     async def wait_text(self, text: str) -> None:
         """Wait until a text can be read on the page."""
-        await self.wait(f"document.body.innerText.includes({json.dumps(text)})")
+        await self.wait(f"document.body?.innerText.includes({json.dumps(text)})")
 
     async def click(self, text: str, kind: str = "button, a") -> None:
         """Click what has this text, once it is there and may be clicked."""
