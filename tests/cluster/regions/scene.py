@@ -429,11 +429,12 @@ class EmbeddedRegions:
         (self.directory / f"{name}.clock").write_text(str(offset_ms))
 
     def links(self) -> dict[Key, Link]:
-        """What is pending and shipped, by table, source and destination."""
+        """What is pending and shipped, by table, source and destination; of the servers that run."""
         found: dict[Key, Link] = {}
-        for name in self.names:
-            with urllib.request.urlopen(self.endpoint(name) + "/metrics", timeout=10) as answer:
-                add_page(found, answer.read().decode())
+        for name, server in self._servers.items():
+            if server.poll() is None:
+                with urllib.request.urlopen(self.endpoint(name) + "/metrics", timeout=10) as answer:
+                    add_page(found, answer.read().decode())
         return found
 
     def crashes(self) -> list[str]:
