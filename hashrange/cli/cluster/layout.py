@@ -192,7 +192,7 @@ class Layout:
         port = self.console_port(process)
         if port is None:
             return {}
-        others = [each for role in (ROUTER, TRIGGERS) for each in self.of(role) if each is not process]
+        others = [each for role in (ROUTER, TRIGGERS) for each in self.of(role) if each.name != process.name]
         return {
             "console": True,
             "console_host": self.host,

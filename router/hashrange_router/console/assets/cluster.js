@@ -1,7 +1,7 @@
 // The map of the cluster: zones and what runs in them, partitions in the space of hashes and who leads them.
 
 import {
-  Badge, Empty, HASHES, Panel, State, address, count, hashes, html, percent, rate, seconds, size, store, zoneNumber,
+  Badge, Empty, HASHES, NOTHING, Panel, State, address, count, hashes, html, percent, rate, seconds, size, store, zoneNumber,
 } from "./lib.js";
 
 const ROLES = { node: 0, embedded: 0, router: 1, triggers: 2, dax: 3 };
@@ -84,6 +84,8 @@ function resources(live) {
   return [...found.values()].sort((one, other) => Number(one.system) - Number(other.system) || one.name.localeCompare(other.name));
 }
 
+const perSecond = (load) => (rate(load) === NOTHING ? "idle" : `${rate(load)}/s`);
+
 function Partitions({ live, zones }) {
   const all = resources(live);
   const used = zones.filter((zone) => all.some((each) => each.partitions.some((part) => part.lanes.some((lane) => lane.zone === zone))));
@@ -95,7 +97,7 @@ function Partitions({ live, zones }) {
         <div class="of">
           ${each.system ? html`<span class="muted">${each.name}</span>` : html`<a href=${address("tables", [each.table])}>${each.name}</a>`}
           <small class="muted">${each.partitions.length} partition${each.partitions.length > 1 ? "s" : ""}
-            ${" · "}${rate(each.partitions.reduce((sum, part) => sum + part.load, 0))}/s</small>
+            ${" · "}${perSecond(each.partitions.reduce((sum, part) => sum + part.load, 0))}</small>
           ${each.partitions.some((part) => part.leader === null && !each.system) && html` <${Badge} kind="bad">no leader<//>`}
         </div>
         <div class="lanes">${used.map((zone) => html`<${Lane} key=${zone} zone=${zone} zones=${zones} partitions=${each.partitions} />`)}</div>

@@ -158,12 +158,13 @@ function canonical(value) {
   return JSON.stringify(value);
 }
 
-// A condition that the item still is what was read. Of an item with very many attributes only `names_needed` and the
-// key are compared: expressions have a limit.
+// A condition that the item still is what was read. Expressions have a limit: of an item with very many attributes the
+// needed ones and some others are compared.
 function unchanged(names, table, read, needed) {
   const keys = keyNames(table);
   const others = Object.keys(read).filter((name) => !keys.includes(name));
-  const compared = others.length <= CONDITIONS_MAX ? others : others.filter((name) => needed.includes(name));
+  const first = needed.filter((name) => others.includes(name));
+  const compared = [...new Set([...first, ...others])].slice(0, Math.max(CONDITIONS_MAX, first.length));
   return [
     `attribute_exists(${names.name(keys[0])})`,
     ...compared.map((name) => `${names.name(name)} = ${names.value(read[name])}`),
