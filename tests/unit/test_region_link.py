@@ -22,7 +22,7 @@ from hashrange.model.regions import region_number
 from hashrange.model.table_document import HASH_MAX
 from hashrange.runtime.clock import SystemClock
 from hashrange.runtime.config import Credential, ServeConfig
-from hashrange.wire.messages import ChangeTable, ReadItem, WhenSettled
+from hashrange.wire.messages import PUT, ChangeTable, ReadItem, WhenSettled, WriteItem
 from hashrange.wire.regions import (
     APPLIED,
     CONTROL_PATH,
@@ -279,3 +279,35 @@ def test_links_that_lead_nowhere_or_are_cut(monkeypatch: pytest.MonkeyPatch) -> 
             assert links.document()[THERE]["failures"] == 3
 
     asyncio.run(run())
+
+
+def test_a_process_tells_of_its_links() -> None:
+    async def test(server: EmbeddedServer, url: str) -> None:
+        await make_table(server)
+        async with links_to(url) as links:
+            await ask(links, request(server, entry(server, "a"), entry(server, "far ahead", 60_000)))
+        written: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+        server.node.send(put(server, "mine"), written.set_result)
+        await written
+        document = server.region_pages.document()
+        (link,) = document["links"]
+        assert (document["region"], link["destination"], link["pending_keys"]) == (THERE, HERE, 1)
+        metrics = server.telemetry.render().decode()
+        labels = f'destination="{HERE}",source="{THERE}",table="Things"'
+        assert f"hashrange_region_pending_keys{{{labels}}} 1.0" in metrics
+        applied = (
+            f'hashrange_region_applied_items_total{{result="applied",source="{HERE}",table="Things"}} 1.0'
+        )
+        assert applied in metrics
+        assert f'hashrange_region_held_stamps{{source="{HERE}",table="Things"}} 1.0' in metrics
+
+    with_server(test)
+
+
+def put(server: EmbeddedServer, name: str) -> WriteItem:
+    """A write of a client here."""
+    schema = server.context.tables["Things"]
+    key = schema.codec.encode({"pk": {"S": name}})
+    write = WriteItem(schema.partition_for(key).id, 1, PUT, key)
+    write.item_json, write.item_size = orjson.dumps({"pk": {"S": name}}), 2 + len(name)
+    return write

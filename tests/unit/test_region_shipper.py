@@ -441,3 +441,26 @@ def test_a_fill_adds_its_bit_to_marks_that_there_are() -> None:
     bench.change(Replication=document)
     bench.pass_time(1)
     assert [bits for _, bits in bench.marks.values()] == [bench.schema().replica_bits]
+
+
+def test_a_fill_sends_what_another_region_has_lacked_for_too_long() -> None:
+    """The mark is an old one, of a region that was away: the next leader cannot tell that a fill added to it."""
+    bench = ShippingBench((OWN, REGIONS[2]), shipping=False)
+    bench.add("a")
+    bench.pass_time(100, 1.0)
+    bench.ship(retention_s=50.0)
+    bench.links.known = {OTHER}
+    bench.links.hold = True
+    document = replication(OWN, (OWN, REGIONS[2]))
+    document["Replicas"][OTHER] = {"Status": "CREATING", "Slot": 7, "Filled": False}
+    bench.change(Replication=document)
+    bench.pass_time(1)
+    bench.controller.work.leading(bench.replica, False)
+    bench.links.held.clear()
+    bench.links.hold = False
+    bench.links.sent.clear()
+    bench.controller.work.leading(bench.replica, True)
+    bench.pass_time(5)
+    assert bench.links.sent[0][0] == OTHER
+    assert bench.links.names() == ["a"]
+    assert filled(bench)["Filled"]
