@@ -15,13 +15,14 @@ import pytest
 from tests.cluster.local_cluster import HASHRANGE
 from tests.cluster.regions.__main__ import CONTROLS, found_out, run_control
 from tests.cluster.regions.acceptance import TABLE, client_of, make_table
+from tests.cluster.regions.acceptance import run as acceptance
 from tests.cluster.regions.campaign import Options, pending, play
 from tests.cluster.regions.scene import NAMES, LocalRegions, wait
 
 pytestmark = pytest.mark.slow
 
 SEED = 3
-SHORT = Options(seconds=4.0, clients=3, faults=("cut", "clock", "kill"))
+SHORT = Options(seconds=3.0, clients=3, faults=("cut", "clock", "kill"))
 
 
 def test_regions_converge_after_cuts_kills_and_wrong_clocks() -> None:
@@ -29,9 +30,10 @@ def test_regions_converge_after_cuts_kills_and_wrong_clocks() -> None:
     assert outcome.wrong == [], outcome.text()
 
 
+@pytest.mark.campaign
 def test_a_build_without_the_tie_break_is_found_out() -> None:
     tie = next(control for control in CONTROLS if control.name == "tie")
-    outcome = run_control(tie, SEED, Options(seconds=3.0, clients=6, pause_s=0.005), broken=True)
+    outcome = run_control(tie, SEED, Options(seconds=3.0, clients=5, pause_s=0.01), broken=True)
     assert found_out(tie, outcome), outcome.text()
 
 
@@ -80,7 +82,25 @@ def test_regions_up_and_its_commands(tmp_path: Path) -> None:
         assert client.get_item(TableName=TABLE, Key=key)["Item"]["v"] == {"S": "later"}
         wait("the end of what is pending", lambda: pending(regions) == 0)
         assert regions.crashes() == []
-        # The same directory brings the same regions back.
+
+
+@pytest.mark.campaign
+def test_the_same_directory_brings_the_same_regions_back(tmp_path: Path) -> None:
+    with LocalRegions(tmp_path / "regions", NAMES[:2], nodes=1, azs=1) as regions:
+        make_table(regions, print)
+        client, other = (client_of(regions, name) for name in regions.names)
+        item = {"pk": {"S": "a"}, "sk": {"N": "1"}, "v": {"S": "mine"}}
+        client.put_item(TableName=TABLE, Item=item)
+        wait("the end of what is pending", lambda: pending(regions) == 0)
         assert regions.stop() == []
         regions.start()
-        assert client.get_item(TableName=TABLE, Key=key)["Item"]["v"] == {"S": "later"}
+        key = {name: item[name] for name in ("pk", "sk")}
+        assert other.get_item(TableName=TABLE, Key=key, ConsistentRead=True)["Item"] == item
+        other.delete_item(TableName=TABLE, Key=key)
+        wait("the deletion", lambda: "Item" not in client.get_item(TableName=TABLE, Key=key))
+
+
+@pytest.mark.campaign
+def test_boto3_writes_in_both_regions_through_a_cut(tmp_path: Path) -> None:
+    with LocalRegions(tmp_path / "regions", NAMES[:2]) as regions:
+        assert acceptance(regions, 5.0, print) == []

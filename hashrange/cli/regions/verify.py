@@ -175,6 +175,8 @@ async def verify(
         different = differences(digests)
         while different:
             items = await asyncio.gather(*(region.items(table, different) for region in regions))
+            for has, known in zip(items, digests, strict=True):
+                _correct(known, has)
             different = [key for key in different if not _same(has[key] for has in items)]
             if not different or time.monotonic() - begun > wait_s:
                 break
@@ -187,6 +189,15 @@ async def verify(
     }
     verdict.seconds = time.monotonic() - begun
     return verdict
+
+
+def _correct(known: Digests, items: dict[str, dict[str, Any] | None]) -> None:
+    """Take over what was read again."""
+    for key, item in items.items():
+        if item is None:
+            known.pop(key, None)
+        else:
+            known[key] = digest(item)
 
 
 def _same(items: Iterable[dict[str, Any] | None]) -> bool:

@@ -1,8 +1,9 @@
 """Random writes in all regions at once: puts, updates, deletions, transactions, items that expire.
 
-Keys are of four kinds, by their first letter:
+Keys are of five kinds, by their first letter:
 
     h   hot: few, written and deleted by everybody all the time
+    w   twins: named by the time, so that all regions write the same key at the same time, and then never again
     f   fresh: each written once; it must be there at the end, everywhere
     g   graves: each written once and deleted once, in whichever region; it must be gone
     t   to expire: each written once, with a time to live that soon passes; it must be gone
@@ -44,8 +45,9 @@ CREATE: dict[str, Any] = {
 GENRES = ("folk", "jazz", "soul", "dub")
 PAUSE_S = 0.02
 EXPIRES_AFTER_S = 2
-OPERATIONS = ("put", "update", "delete", "fresh", "grave", "dig", "transact", "expire")
-WEIGHTS = (30, 22, 14, 12, 8, 8, 5, 1)
+OPERATIONS = ("put", "update", "delete", "twin", "fresh", "grave", "dig", "transact", "expire")
+WEIGHTS = (26, 20, 12, 12, 10, 8, 8, 5, 1)
+TWINS_PER_S = 20
 
 
 @dataclass
@@ -181,6 +183,10 @@ class Load:
     async def _delete(self, client: RawClient, rng: random.Random) -> None:
         key = f"h{rng.randrange(self._hot)}"
         await self._write(client, key, "DeleteItem", {"Key": {"pk": {"S": key}}}, f"d{self._unique()}")
+
+    async def _twin(self, client: RawClient, rng: random.Random) -> None:
+        key, value = f"w{int(time.time() * TWINS_PER_S)}", f"v{self._unique()}"
+        await self._write(client, key, "PutItem", {"Item": self._item(key, value, rng)}, value)
 
     async def _fresh(self, client: RawClient, rng: random.Random) -> None:
         number = self._unique()

@@ -8,7 +8,7 @@ supervisor started like this starts are changed the same way.
 | name | what is changed |
 |---|---|
 | clock | the wall clock is off by the milliseconds in the file `clock` beside the process's configuration |
-| coarse | the wall clock goes in steps of a quarter of a second: two regions often make the same stamp |
+| coarse | the wall clock goes in steps of 20 ms: two regions often make the same stamp |
 | log | every version that a leader makes is added to the file `versions` beside its configuration |
 | tie | of two versions with one stamp neither wins: the region does not decide |
 | arrival | whatever comes last wins |
@@ -30,7 +30,7 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent.parent.parent))
 
 LOOK_S = 0.05
-STEP_MS = 250
+STEP_MS = 20
 
 
 class OffsetFile:
