@@ -267,7 +267,7 @@ def test_leftovers_are_stopped_and_strangers_with_their_ids_are_not(tmp_path: Pa
 
 
 def test_a_second_supervisor_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    with up._lock(tmp_path):
+    with up.lock(tmp_path):
         assert up.run(up.UpOptions(tmp_path)) == 1
     text = capsys.readouterr().err
     assert f"the cluster in {tmp_path} is running already (pid {os.getpid()})" in text

@@ -33,6 +33,7 @@ UNNAMED = {"DescribeLimits", "DescribeEndpoints", "DescribeStream", "GetShardIte
 def requests(table: str) -> dict[str, dict[str, Any]]:
     """A request of every operation that would be right if the table were one of clients."""
     of_table: dict[str, Any] = {"TableName": table}
+    of_global_table: dict[str, Any] = {"GlobalTableName": table}
     resource: dict[str, Any] = {"ResourceArn": table}
     one_key = {**of_table, "Key": ROW_KEY}
     update = {"UpdateExpression": "SET a = :v", "ExpressionAttributeValues": {":v": {"S": "x"}}}
@@ -76,6 +77,13 @@ def requests(table: str) -> dict[str, dict[str, Any]]:
         },
         "DescribeContributorInsights": of_table,
         "DescribeKinesisStreamingDestination": of_table,
+        "DescribeTableReplicaAutoScaling": of_table,
+        "UpdateTableReplicaAutoScaling": of_table,
+        "CreateGlobalTable": {**of_global_table, "ReplicationGroup": [{"RegionName": REGION}]},
+        "UpdateGlobalTable": {**of_global_table, "ReplicaUpdates": [{"Create": {"RegionName": REGION}}]},
+        "DescribeGlobalTable": of_global_table,
+        "DescribeGlobalTableSettings": of_global_table,
+        "UpdateGlobalTableSettings": {**of_global_table, "GlobalTableBillingMode": "PAY_PER_REQUEST"},
     }
 
 
@@ -110,7 +118,7 @@ def outcome(context: RouterContext, operation: str, request: dict[str, Any]) -> 
 
 def cases() -> Iterator[tuple[str, str]]:
     for operation in SUPPORTED:
-        if operation not in UNNAMED | {"ListTables"}:
+        if operation not in UNNAMED | {"ListTables", "ListGlobalTables"}:
             for way in NAMES:
                 yield operation, way
 
