@@ -93,7 +93,9 @@ def test_without_a_vendor_the_last_shares_hold(capacity: int, shares: list[float
     site = overloaded(capacity, shares, seed)
     site.loop.run(20.0)
     site.vendor = None
-    rare = sum(router.wanted(0.0) for router in site.routers if router.wanted(0.0) / router.size < REPORTS_A_S)
+    rare = sum(
+        router.wanted(0.0) for router in site.routers if router.wanted(0.0) / router.size < REPORTS_A_S
+    )
     check(site, capacity, unused=0.2, over=rare)
 
 
