@@ -234,6 +234,41 @@ def test_a_reply_of_somebody_else_is_not_believed() -> None:
     asyncio.run(run())
 
 
+def test_whatever_a_stranger_answers_there_is_an_answer_and_the_next_endpoint_has_a_turn() -> None:
+    """A header need not be ASCII; and one endpoint that is somebody else's does not keep a region away."""
+
+    async def test(server: EmbeddedServer, url: str) -> None:
+        await make_table(server)
+
+        def stranger(request: Request) -> None:
+            request.reply(200, b"body", extra_headers=b"x-hashrange-signature: \xe9\xff\r\n")
+
+        strange = await serve(stranger, "127.0.0.1", 0)
+        async with links_to(f"http://127.0.0.1:{strange.port}", url, credentials=KEYS) as links:
+            answer = await ask(links, request(server, entry(server, "a")))
+            assert isinstance(answer, LinkDown)
+            assert "did not sign its reply" in str(answer)
+            answer = await ask(links, request(server, entry(server, "a")))
+            assert decode_reply(answer)[1] == [bytes((APPLIED,))]
+        await strange.drain(1)
+
+    with_server(test, KEYS)
+
+
+def test_a_request_that_fails_in_an_unforeseen_way_is_answered(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who posts sends nothing again before it has an answer."""
+
+    async def post(*arguments: Any) -> None:
+        raise RuntimeError("unforeseen")
+
+    async def run() -> None:
+        async with links_to(NOWHERE) as links:
+            monkeypatch.setattr(links._client, "post", post)
+            assert "unforeseen" in str(await ask(links, b""))
+
+    asyncio.run(run())
+
+
 def test_the_signature_of_a_reply_is_of_this_reply_to_this_request() -> None:
     signature = reply_signature("secret", "request", b"body")
     assert reply_is_genuine("secret", "request", b"body", signature)

@@ -104,6 +104,9 @@ class HttpLinks:
             answer = await self._exchange(region, path, body)
         except LinkDown as error:
             answer = error
+        except Exception as error:  # whoever posts waits for an answer, and does not send again before
+            self._log.exception("a request to another region failed", region=region)
+            answer = LinkDown(f"a request to {region} failed: {error!r}")
         self._note(region, answer)
         try:
             done(answer)
@@ -133,6 +136,8 @@ class HttpLinks:
                     return reply.body
                 failure = _explain(region, url, reply)
                 if reply.status < 500:
+                    # Another one may know better: the next request goes there.
+                    self._turn[region] = self._turn.get(region, 0) + 1
                     raise LinkDown(failure)
             self._turn[region] = self._turn.get(region, 0) + 1
         raise LinkDown(failure)
