@@ -158,3 +158,41 @@ def test_all_tables_have_their_sources(module: Path, client: Client) -> None:
     for each in TABLES:
         names = [source["name"] for source in run(module, "sources", described(client, each["TableName"]))]
         assert names == ["", *(index["IndexName"] for index in each.get("GlobalSecondaryIndexes", ()))]
+
+
+def test_names_that_every_object_has_are_attributes_like_others(module: Path, client: Client) -> None:
+    table = described(client)
+    item = READ | {"customer": {"S": "named"}, "toString": {"S": "old"}}
+    client.call("PutItem", {"TableName": "orders", "Item": item | {"constructor": {"S": "theirs"}}})
+    added = run(module, "update", table, item, item | {"constructor": {"S": "mine"}})
+    assert client.call("UpdateItem", added)["__type"].endswith("ConditionalCheckFailedException")
+    without = {name: value for name, value in item.items() if name != "toString"}
+    assert "ConsumedCapacity" in client.call("UpdateItem", run(module, "update", table, item, without))
+    key = {"customer": item["customer"], "placed": item["placed"]}
+    found = client.call("GetItem", {"TableName": "orders", "Key": key})["Item"]
+    assert found == without | {"constructor": {"S": "theirs"}}
+    assert run(module, "columns", table, "", [found, without], 7)["shown"][-1] == "constructor"
+    assert run(module, "cell", without, "constructor") == ""
+    assert run(module, "cell", found, "constructor") == "theirs"
+
+
+def test_an_answer_slower_than_its_turn_is_shown_and_then_left_in_peace(tmp_path: Path) -> None:
+    path = tmp_path / "polling.mjs"
+    path.write_bytes((files("hashrange_router.console") / "assets" / "polling.js").read_bytes())
+    script = (
+        f"import {{ repeated }} from {json.dumps(path.as_uri())};"
+        "let now = 0, asked = 0, waits = [], shown = [];"
+        "globalThis.setTimeout = (work, wait) => { waits.push([wait, work]); return 0; };"
+        "const ask = async () => {"
+        "  asked += 1; now += 30; if (asked === 2) throw new Error('gone'); return asked; };"
+        "const told = (data, error) => shown.push(error ? error.message : data);"
+        "const stop = repeated(ask, told, 5, () => true, () => now);"
+        "const turn = () => new Promise((done) => setImmediate(done));"
+        "await turn(); waits[0][1](); await turn(); waits[1][1](); stop(); await turn();"
+        "console.log(JSON.stringify({ asked, shown, waits: waits.map(([wait]) => wait) }));"
+    )
+    assert NODE is not None
+    done = subprocess.run(
+        [NODE, "--input-type=module", "-e", script], check=True, capture_output=True, timeout=60
+    )
+    assert json.loads(done.stdout) == {"asked": 3, "shown": [1, "gone"], "waits": [270, 270]}

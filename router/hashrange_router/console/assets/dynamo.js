@@ -6,6 +6,9 @@ export const TYPES = ["S", "N", "B", "BOOL", "NULL", "M", "L", "SS", "NS", "BS"]
 
 const typeOf = (value) => Object.keys(value)[0];
 
+// An attribute may be called `constructor`, or whatever else every object of JavaScript has: only own members count.
+export const has = (item, name) => Object.hasOwn(item, name);
+
 // An attribute value as plain JSON text; numbers keep all their digits, which JavaScript's own would not.
 export function plainText(value, indent = 0) {
   const type = typeOf(value);
@@ -72,6 +75,21 @@ export const keyNames = (table) => table.KeySchema.map((each) => each.AttributeN
 
 export const keyOf = (table, item) => Object.fromEntries(keyNames(table).map((name) => [name, item[name]]));
 
+// Columns that items are shown in: the key, then what most items have, `most` at most if the key leaves room; and how
+// many attributes are left out.
+export function columns(table, index, items, most) {
+  const source = sources(table).find((each) => each.name === index);
+  const keys = [...new Set([...keyNames(table), ...(source ? [...source.hash, ...source.range].map((each) => each.name) : [])])];
+  const counts = new Map();
+  for (const item of items) for (const name of Object.keys(item)) counts.set(name, (counts.get(name) || 0) + 1);
+  const others = [...counts.keys()].filter((name) => !keys.includes(name))
+    .sort((one, other) => counts.get(other) - counts.get(one) || one.localeCompare(other));
+  const room = Math.max(1, most - keys.length);
+  return { shown: [...keys, ...others.slice(0, room)], left: Math.max(0, others.length - room) };
+}
+
+export const cell = (item, name) => (has(item, name) ? shortText(item[name]) : "");
+
 // ---- expressions
 
 class Names {
@@ -125,7 +143,7 @@ export function request(table, form) {
   const source = sources(table).find((each) => each.name === form.index);
   if (form.mode === "query") {
     const parts = source.hash.map((key) => {
-      const text = form.hash[key.name] ?? "";
+      const text = has(form.hash, key.name) ? form.hash[key.name] : "";
       if (text === "") throw new Error(`give a value of ${key.name}, the partition key`);
       return `${names.name(key.name)} = ${names.value(scalar(key.type, text))}`;
     });
@@ -178,15 +196,15 @@ export function update(table, read, edited) {
   for (const name of keys) {
     if (!same(read[name], edited[name])) throw new Error(`${name} is part of the key and cannot be changed; make a copy instead`);
   }
-  const set = Object.keys(edited).filter((name) => !keys.includes(name) && !(name in read && same(read[name], edited[name])));
-  const removed = Object.keys(read).filter((name) => !(name in edited));
+  const set = Object.keys(edited).filter((name) => !keys.includes(name) && !(has(read, name) && same(read[name], edited[name])));
+  const removed = Object.keys(read).filter((name) => !has(edited, name));
   if (!set.length && !removed.length) return null;
   const names = new Names();
   const parts = [];
   if (set.length) parts.push(`SET ${set.map((name) => `${names.name(name)} = ${names.value(edited[name])}`).join(", ")}`);
   if (removed.length) parts.push(`REMOVE ${removed.map((name) => names.name(name)).join(", ")}`);
   const condition = unchanged(names, table, read, [...set, ...removed]);
-  for (const name of set) if (!(name in read)) condition.push(`attribute_not_exists(${names.name(name)})`);
+  for (const name of set) if (!has(read, name)) condition.push(`attribute_not_exists(${names.name(name)})`);
   return names.into({
     TableName: table.TableName,
     Key: keyOf(table, read),

@@ -3,7 +3,7 @@
 import {
   Empty, Failure, Panel, State, address, call, count, html, store, useAsked, useEffect, useMemo, useState,
 } from "./lib.js";
-import { FILTER_OPERATORS, RANGE_OPERATORS, consumed, keyNames, request, shortText, sources } from "./dynamo.js";
+import { FILTER_OPERATORS, RANGE_OPERATORS, cell, columns, consumed, has, request, sources } from "./dynamo.js";
 import { ItemView } from "./item.js";
 
 const LIMITS = [25, 50, 100, 250];
@@ -63,7 +63,7 @@ function Explorer({ table, index }) {
       const asked = before.length ? before[before.length - 1].asked : request(table, form);
       const start = before.length ? before[before.length - 1].answer.LastEvaluatedKey : undefined;
       const began = performance.now();
-      const answer = await call(form.mode === "query" ? "Query" : "Scan", start ? { ...asked, ExclusiveStartKey: start } : asked);
+      const answer = await call(asked.KeyConditionExpression ? "Query" : "Scan", start ? { ...asked, ExclusiveStartKey: start } : asked);
       setPages([...before, { asked, answer, took_ms: performance.now() - began }]);
     } catch (caught) {
       setError(caught);
@@ -91,7 +91,7 @@ function Explorer({ table, index }) {
       </form>
       <${Failure} error=${error} />
     <//>
-    ${page && html`<${Results} table=${table} form=${form} pages=${pages} page=${page} busy=${busy}
+    ${page && html`<${Results} table=${table} pages=${pages} page=${page} busy=${busy}
         open=${(item) => setOpened({ item })} next=${() => run(pages)} back=${() => setPages(pages.slice(0, -1))} />`}
     ${opened && html`<${ItemView} table=${table} item=${opened.item} close=${(changed) => { setOpened(null); if (changed) run(pages.slice(0, -1)); }} />`}
   `;
@@ -112,7 +112,7 @@ function Source({ table, all, form, change }) {
     <label>From <select value=${form.index} onChange=${(event) => choose(event.target.value)}>
       ${all.map((each) => html`<option key=${each.name} value=${each.name}>${each.name ? `${each.name} (${each.kind})` : `${table.TableName} (table)`}</option>`)}</select></label>
     ${form.mode === "query" && source.hash.map((key) => html`<label key=${key.name}><code>${key.name}</code>
-      <input value=${form.hash[key.name] || ""} placeholder=${key.type === "N" ? "number" : "exact value"} spellcheck="false"
+      <input value=${has(form.hash, key.name) ? form.hash[key.name] : ""} placeholder=${key.type === "N" ? "number" : "exact value"} spellcheck="false"
         onInput=${(event) => change({ hash: { ...form.hash, [key.name]: event.target.value } })} /></label>`)}
     ${form.mode === "query" && form.range.map((key, number) => html`<div class="pair range" key=${key.name}>
       <label><code>${key.name}</code> <select value=${key.operator} onChange=${(event) => changeRange(number, { operator: event.target.value })}>
@@ -142,19 +142,9 @@ function Filters({ filters, change }) {
   </div>`;
 }
 
-// Columns: the key, then what most items have.
-function columnsOf(table, form, items) {
-  const source = sources(table).find((each) => each.name === form.index);
-  const keys = [...new Set([...keyNames(table), ...(source ? [...source.hash, ...source.range].map((each) => each.name) : [])])];
-  const counts = {};
-  for (const item of items) for (const name of Object.keys(item)) counts[name] = (counts[name] || 0) + 1;
-  const others = Object.keys(counts).filter((name) => !keys.includes(name)).sort((one, other) => counts[other] - counts[one] || one.localeCompare(other));
-  return { shown: [...keys, ...others.slice(0, Math.max(1, COLUMNS_MAX - keys.length))], left: Math.max(0, others.length - Math.max(1, COLUMNS_MAX - keys.length)) };
-}
-
-function Results({ table, form, pages, page, busy, open, next, back }) {
+function Results({ table, pages, page, busy, open, next, back }) {
   const items = page.answer.Items;
-  const { shown, left } = columnsOf(table, form, items);
+  const { shown, left } = columns(table, page.asked.IndexName || "", items, COLUMNS_MAX);
   const more = Boolean(page.answer.LastEvaluatedKey);
   return html`<section class="panel flush results">
     <header class="bar">
@@ -171,9 +161,9 @@ function Results({ table, form, pages, page, busy, open, next, back }) {
     ${items.length > 0 && html`<div class="scroll"><table class="items">
       <thead><tr>${shown.map((name) => html`<th key=${name}>${name}</th>`)}${left > 0 && html`<th class="muted">+${left}</th>`}</tr></thead>
       <tbody>${items.map((item, number) => html`<tr key=${number} class="open" onClick=${() => open(item)}>
-        ${shown.map((name, at) => html`<td key=${name} title=${shortText(item[name])}>${at === 0
-          ? html`<button type="button" class="link" onClick=${(event) => { event.stopPropagation(); open(item); }}>${shortText(item[name])}</button>`
-          : shortText(item[name])}</td>`)}${left > 0 && html`<td></td>`}
+        ${shown.map((name, at) => html`<td key=${name} title=${cell(item, name)}>${at === 0
+          ? html`<button type="button" class="link" onClick=${(event) => { event.stopPropagation(); open(item); }}>${cell(item, name)}</button>`
+          : cell(item, name)}</td>`)}${left > 0 && html`<td></td>`}
       </tr>`)}</tbody></table></div>`}
   </section>`;
 }

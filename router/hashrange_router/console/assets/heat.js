@@ -54,7 +54,7 @@ export function HeatPage({ where, theme }) {
 const nameOf = (each) => (each.index ? `${each.table} / ${each.index}` : each.table);
 
 function resources(view) {
-  const found = {};
+  const found = Object.create(null);
   for (const each of view.partitions) found[nameOf(each)] ||= { name: nameOf(each), table: each.table, index: each.index || "" };
   return Object.values(found).sort((one, other) => one.name.localeCompare(other.name));
 }
@@ -62,7 +62,7 @@ function resources(view) {
 // The table or index of the hottest key, or without keys the one with most requests.
 function hottest(view, named) {
   if (view.keys.length) return nameOf(view.keys[0]);
-  const loads = {};
+  const loads = Object.create(null);
   for (const each of view.partitions) loads[nameOf(each)] = (loads[nameOf(each)] || 0) + each.reads + each.writes;
   return named.map((each) => each.name).sort((one, other) => loads[other] - loads[one])[0];
 }

@@ -3,6 +3,7 @@
 import {
   html, render, useState, useEffect, useLayoutEffect, useRef, useMemo, useCallback,
 } from "./vendor/htm-preact.js";
+import { repeated } from "./polling.js";
 
 export { html, render, useState, useEffect, useLayoutEffect, useRef, useMemo, useCallback };
 
@@ -185,22 +186,14 @@ export function Dialog({ title, close, wide, children }) {
   </dialog>`;
 }
 
-// What a function gives, asked for anew when `keys` change, and every `again_ms` while the page is seen.
+// What a function gives, asked for anew when `keys` change, and `again_ms` after each answer while the page is seen.
 export function useAsked(ask, keys, again_ms = 0) {
   const [state, setState] = useState({ data: null, error: null, busy: true });
   const [turn, setTurn] = useState(0);
   useEffect(() => {
-    let gone = false;
     setState((old) => ({ ...old, busy: true }));
-    ask().then(
-      (data) => gone || setState({ data, error: null, busy: false }),
-      (error) => gone || setState((old) => ({ data: old.data, error, busy: false })),
-    );
-    const timer = again_ms && setInterval(() => document.hidden || setTurn((old) => old + 1), again_ms);
-    return () => {
-      gone = true;
-      clearInterval(timer);
-    };
+    const told = (data, error) => setState((old) => ({ data: error ? old.data : data, error, busy: false }));
+    return repeated(ask, told, again_ms, () => !document.hidden);
   }, [...keys, turn]);
   return { ...state, again: () => setTurn((old) => old + 1) };
 }
