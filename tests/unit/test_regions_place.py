@@ -9,6 +9,7 @@ import pytest
 from hashrange.cli.cluster.layout import LayoutError
 from hashrange.cli.regions import faults
 from hashrange.cli.regions.place import Place, load, make_directory, place_for
+from hashrange.cli.regions.screen import consoles
 from hashrange.cli.regions.up import RegionsOptions, layout_of
 
 TWO = ["us-east-1", "eu-west-1"]
@@ -136,3 +137,22 @@ def test_a_region_that_comes_later_is_laid_out_like_the_first(tmp_path: Path) ->
     assert (later.azs, len(later.of("node")), len(later.of("router"))) == (1, 2, 2)
     assert later.router_settings["credentials_file"] == str(keys)
     assert later.region_settings["peer_credentials"] == "AK:secret"
+
+
+def test_each_region_has_a_console_of_its_own_when_one_is_asked_for(tmp_path: Path) -> None:
+    place = made(tmp_path / "r")
+    asked = RegionsOptions(tmp_path / "r", azs=1, nodes=1, console=True, console_edit=True)
+    for region, port in zip(place.regions, (9090, 10_090), strict=True):
+        region.directory.mkdir()
+        layout = layout_of(asked, place, region)
+        layout.save()
+        node, router = (layout.config_of(process) for process in layout.processes)
+        assert router["console"] and router["console_edit"]
+        assert router["console_port"] == port
+        assert "console" not in node
+    assert consoles(place) == [
+        "Console of us-east-1: http://127.0.0.1:9090",
+        "Console of eu-west-1: http://127.0.0.1:10090",
+    ]
+    layout_of(RegionsOptions(tmp_path / "r"), place, place.regions[0]).save()
+    assert consoles(place) == ["Console of eu-west-1: http://127.0.0.1:10090"]

@@ -74,11 +74,14 @@ def up(
     settings: options.Settings = None,
     router_settings: options.RouterSettings = None,
     credentials_file: CredentialsFile = None,
+    console: options.Console = False,
+    console_edit: options.ConsoleEdit = False,
 ) -> None:
     """Start regions, show how changes get from one to another, and stop everything with Ctrl-C.
 
     Each region is a whole cluster of its own, with an endpoint of its own; they know where the others are.
     A table becomes global when it is given a replica: UpdateTable with ReplicaUpdates, as with any AWS SDK.
+    With --console each region has a web console of its own, 90 above its endpoint's port.
     Every region takes reads and writes; changes are usually in the others within a second.
     When two regions change an item at once, the later change wins in all of them.
     A directory that holds regions already is started again as it is; more regions may be named.
@@ -91,6 +94,7 @@ def up(
       hashrange regions up --regions us-east-1,eu-west-1,ap-northeast-1 --azs 1 --nodes 1
       hashrange regions up --regions us-east-1,eu-west-1 --port 9000 --data-dir /var/tmp/r1
       hashrange regions up --regions us-east-1,eu-west-1 --credentials-file keys.ini
+      hashrange regions up --console
     """
     from hashrange.cli.regions.up import RegionsOptions, run
 
@@ -111,6 +115,8 @@ def up(
                 settings=settings or [],
                 router_settings=router_settings or [],
                 credentials_file=credentials_file,
+                console=console,
+                console_edit=console_edit,
             )
         )
     )

@@ -86,6 +86,12 @@ def _milliseconds(value: float | None) -> str:
     return "" if value is None else f"{value:,.0f}"
 
 
+def consoles(place: Place) -> list[str]:
+    """Where the web console of each region is; nothing without any."""
+    found = [(region.name, region.layout().console_url) for region in place.regions]
+    return [f"Console of {name}: {url}" for name, url in found if url]
+
+
 def how_to_use(place: Place) -> list[str]:
     """Lines to copy."""
     first, second = place.regions[:2]
@@ -109,6 +115,8 @@ class PlainReport:
         """Say where the regions are, then wait for their end."""
         for region in place.regions:
             print(f"hashrange {__version__} region {region.name} is serving {region.endpoint}", flush=True)
+        for line in consoles(place):
+            print(line, flush=True)
         await stopped.wait()
 
 
@@ -145,7 +153,7 @@ class LiveReport:
             Text.assemble((f"hashrange {__version__}", "bold"), f" is serving {len(place.regions)} regions"),
             region_table(document["regions"]),
             link_table(document["links"], LINKS_SHOWN),
-            Text("\n".join(how_to_use(place)), "dim"),
+            Text("\n".join((*consoles(place), *how_to_use(place))), "dim"),
             Text("\n".join(self._events), "dim"),
             Text(f"Stop with Ctrl-C. Each region is a cluster in {place.directory}/REGION.", "dim"),
         )

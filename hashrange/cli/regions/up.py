@@ -40,6 +40,8 @@ class RegionsOptions:
     settings: list[str] = field(default_factory=list)
     router_settings: list[str] = field(default_factory=list)
     credentials_file: Path | None = None
+    console: bool = False
+    console_edit: bool = False
 
 
 def run(options: RegionsOptions) -> int:
@@ -85,6 +87,8 @@ def layout_of(options: RegionsOptions, place: Place, region: RegionPlace) -> Lay
             settings=options.settings,
             router_settings=routers_only,
             throttling=options.throttling,
+            console=options.console,
+            console_edit=options.console_edit,
         )
     )
     layout.region_settings.update(about_regions)
