@@ -200,3 +200,18 @@ def test_hadolint_finds_nothing() -> None:
         [hadolint, DEPLOY / "Dockerfile"], capture_output=True, text=True, timeout=60, check=False
     )
     assert done.stdout + done.stderr == ""
+
+
+def test_a_console_may_be_switched_on_from_outside() -> None:
+    services = programs("compose.yaml")
+    router = services["router-1"]
+    given = router["environment"]
+    assert given["HASHRANGE_CONSOLE"] is None and given["HASHRANGE_CONSOLE_EDIT"] is None
+    switched_on = environment(router) | {"HASHRANGE_CONSOLE": "true", "HASHRANGE_CONSOLE_EDIT": "true"}
+    assert mistakes("router", switched_on) == []
+    (published,) = router["ports"]
+    assert published == f"127.0.0.1:8088:{given['HASHRANGE_CONSOLE_PORT']}"
+    shown = {source.split(":")[0] for source in given["HASHRANGE_CONSOLE_SOURCES"].split(",")}
+    assert shown == {
+        key for key, each in services.items() if role(each) in ("router", "triggers") and key != "router-1"
+    }

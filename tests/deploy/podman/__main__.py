@@ -47,7 +47,7 @@ def parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m tests.deploy.podman", description=__doc__)
     parser.add_argument("--compose", type=Path, default=ROOT / "deploy" / "compose.yaml", metavar="FILE")
     parser.add_argument(
-        "--ports", type=int, default=30_000, metavar="BASE", help="first of five ports of this machine"
+        "--ports", type=int, default=30_000, metavar="BASE", help="first of six ports of this machine"
     )
     parser.add_argument("--name", default="hashrange-try", help="name of the compose project")
     parser.add_argument("--image", help="use this image instead of building one")

@@ -33,6 +33,7 @@ class ClusterRun:
             "DAX_HTTP_PORT": base + 2,
             "PROMETHEUS_PORT": base + 3,
             "GRAFANA_PORT": base + 4,
+            "CONSOLE_PORT": base + 5,
         }
         variables = {name: str(port) for name, port in self.ports.items()}
         variables |= {"HASHRANGE_IMAGE": image, "HASHRANGE_CREDENTIALS": f"{KEY}:{SECRET}"}
