@@ -197,3 +197,17 @@ def test_settings_name_what_there_is() -> None:
     )
     replica = [{"RegionName": AP, "ReplicaProvisionedReadCapacityUnits": 5}]
     assert made[US].refused(update, **NAME, ReplicaSettingsUpdate=replica)[0] == "ReplicaNotFoundException"
+
+
+def test_settings_keep_to_what_a_table_may_have() -> None:
+    """More than the quota would be spread to all regions, and no region could be added any more."""
+    made = joined(
+        BillingMode="PROVISIONED",
+        ProvisionedThroughput={"ReadCapacityUnits": 5, "WriteCapacityUnits": 5},
+    )
+    refused = made[US].refused(
+        "UpdateGlobalTableSettings", **NAME, GlobalTableProvisionedWriteCapacityUnits=9_000_000
+    )
+    assert refused[0] == "LimitExceededException"
+    assert "The requested WriteCapacityUnits, 9000000, is above the per table maximum" in refused[1]
+    assert made[US].table()["ProvisionedThroughput"]["WriteCapacityUnits"] == 5

@@ -462,6 +462,14 @@ def test_auto_scaling_of_replicas_refuses() -> None:
     )
     elsewhere = [{**twice[0], "RegionName": AP}]
     assert us.refused(update, TableName="orders", ReplicaUpdates=elsewhere)[0] == "ResourceNotFoundException"
+    nameless = {"ProvisionedWriteCapacityAutoScalingUpdate": settings(1, 2)}
+    read = {"ProvisionedReadCapacityAutoScalingUpdate": settings(1, 2)}
+    there = {"RegionName": EU, "ReplicaGlobalSecondaryIndexUpdates": [read]}
+    for asked in ({"GlobalSecondaryIndexUpdates": [nameless]}, {"ReplicaUpdates": [there]}):
+        assert us.refused(update, TableName="orders", **asked) == (
+            "ValidationException",
+            f"{failed}: Parameters 'IndexName' are required.",
+        )
     on_demand = world()
     assert (
         "BillingMode is PayPerRequest"

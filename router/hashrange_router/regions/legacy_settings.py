@@ -98,7 +98,7 @@ def update(scope: Scope, name: str, request: Mapping[str, Any]) -> Steps[None]:
             )
         new = known
         if mode is not None or units is not None or writes:
-            new = plans.set_billing(known, mode, units, writes, site)
+            new = plans.set_billing(known, mode, units, writes, site, scope.context.site.quotas)
         for replica in replicas:
             action = _action(replica)
             if action:

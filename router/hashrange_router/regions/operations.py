@@ -273,7 +273,7 @@ def _scaling_updates(
     for index in request.get("GlobalSecondaryIndexUpdates") or ():
         update = index.get("ProvisionedWriteCapacityAutoScalingUpdate")
         if update is not None:
-            here.append({"Index": index["IndexName"], "Units": WRITE, "Settings": update})
+            here.append({"Index": _index_of(name, index), "Units": WRITE, "Settings": update})
     named = [replica["RegionName"] for replica in request.get("ReplicaUpdates") or ()]
     twice = sorted({region for region in named if named.count(region) > 1})
     if twice:
@@ -284,7 +284,7 @@ def _scaling_updates(
         region = replica["RegionName"]
         if region not in group.present(document):
             raise resource_not_found(f"Replica in region {region} of global table {name} does not exist.")
-        updates = _read_updates(replica)
+        updates = _read_updates(name, replica)
         if not updates:
             raise validation(
                 f"{failed} because at least one update parameter must be specified for region: ‘{region}’."
@@ -304,7 +304,17 @@ def _scaling_updates(
     return here, elsewhere
 
 
-def _read_updates(replica: Mapping[str, Any]) -> list[replica_scaling.Update]:
+def _index_of(table: str, update: Mapping[str, Any]) -> str:
+    """The index that an update is of: the shape lets the name be left out, and no index goes without one."""
+    name: str | None = update.get("IndexName")
+    if name is None:
+        raise validation(
+            f"Failed to update settings for global table with name: ‘{table}’: Parameters 'IndexName' are required."
+        )
+    return name
+
+
+def _read_updates(table: str, replica: Mapping[str, Any]) -> list[replica_scaling.Update]:
     found: list[replica_scaling.Update] = []
     read = replica.get("ReplicaProvisionedReadCapacityAutoScalingUpdate")
     if read is not None:
@@ -312,5 +322,5 @@ def _read_updates(replica: Mapping[str, Any]) -> list[replica_scaling.Update]:
     for index in replica.get("ReplicaGlobalSecondaryIndexUpdates") or ():
         update = index.get("ProvisionedReadCapacityAutoScalingUpdate")
         if update is not None:
-            found.append({"Index": index["IndexName"], "Units": READ, "Settings": update})
+            found.append({"Index": _index_of(table, index), "Units": READ, "Settings": update})
     return found

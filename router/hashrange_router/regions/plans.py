@@ -132,14 +132,25 @@ def _take_reads(
 
 
 def set_billing(
-    document: TableDocument, mode: str | None, write: int | None, index_writes: Mapping[str, int], site: Site
+    document: TableDocument,
+    mode: str | None,
+    write: int | None,
+    index_writes: Mapping[str, int],
+    site: Site,
+    quotas: Quotas,
 ) -> TableDocument:
-    """Billing mode and write capacity of a global table, for the older API; its indexes' by name."""
+    """Billing mode and write capacity of a global table, for the older API; its indexes' by name.
+
+    LimitExceededException for more than a table may have: no region could make a replica of it any more.
+    """
+    for index, units in ((None, write), *index_writes.items()):
+        most = (quotas.table_max_read_units, quotas.table_max_write_units)
+        check_quota(index, 1, units or 1, *most, site.region)
     wanted = settings.extract(document)["billing"]
     wanted["BillingMode"] = mode or wanted["BillingMode"]
     if wanted["BillingMode"] != PAY_PER_REQUEST:
-        for units in (wanted, *wanted["Indexes"].values()):
-            units["Read"], units["Write"] = units["Read"] or 1, units["Write"] or 1
+        for each in (wanted, *wanted["Indexes"].values()):
+            each["Read"], each["Write"] = each["Read"] or 1, each["Write"] or 1
         if write is not None:
             wanted["Write"] = write
         for name, units in index_writes.items():
