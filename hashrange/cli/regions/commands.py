@@ -38,6 +38,14 @@ CredentialsFile = Annotated[
         show_default=False,
     ),
 ]
+Names = Annotated[
+    str | None,
+    typer.Option(
+        metavar="NAME,NAME",
+        help="The regions; may be left out when the directory has some.",
+        show_default=False,
+    ),
+]
 First = Annotated[str, typer.Argument(metavar="REGION", help="The region that is cut off.")]
 Second = Annotated[
     str | None, typer.Argument(metavar="[REGION]", help="From this one only; else from all others.")
@@ -46,14 +54,7 @@ Second = Annotated[
 
 @app.command()
 def up(
-    regions: Annotated[
-        str | None,
-        typer.Option(
-            metavar="NAME,NAME",
-            help="The regions; may be left out when the directory has some.",
-            show_default=False,
-        ),
-    ] = None,
+    regions: Names = None,
     azs: options.Azs = None,
     nodes: options.Nodes = None,
     routers: options.Routers = None,
