@@ -14,7 +14,6 @@ from dataclasses import dataclass
 from hashrange_router.api.dispatch import Dispatcher
 from hashrange_router.console.calls import Caller
 from hashrange_router.console.live import Live, Take
-from hashrange_router.console.rules import host_name
 from hashrange_router.console.service import Console, Setting
 from hashrange_router.console.sessions import Sessions
 from hashrange_router.http.limits import HttpLimits
@@ -79,7 +78,7 @@ async def start_console(parts: ConsoleParts, take: Take) -> RunningConsole:
     console = Console(
         Setting(
             config.console_edit,
-            frozenset((*config.console_names, host_name(config.console_host.lower()))),
+            frozenset((*config.console_names, config.console_host.lower().strip("[]"))),
             f"hashrange-console-{config.console_port}",
             {
                 "region": parts.region,

@@ -231,8 +231,13 @@ def test_too_many_attempts_have_to_wait(tmp_path: Path) -> None:
     credentials.write_text(f"[default]\naws_access_key_id = {KEY}\naws_secret_access_key = {SECRET}\n")
     with console(tmp_path / "log", "--credentials-file", str(credentials)) as (_, visitor):
         assert visitor.post("/api/login", {"access_key": 1}).status == 400
+        # A secret that was typed into the wrong field must not get into the log.
+        assert visitor.post("/api/login", {"access_key": SECRET, "secret": SECRET}).status == 403
         wrong = [visitor.post("/api/login", {"access_key": KEY, "secret": str(each)}) for each in range(8)]
-        assert [answer.status for answer in wrong[:5]] == [403] * 5
+        assert [answer.status for answer in wrong[:4]] == [403] * 4
+        log = (tmp_path / "log").read_text()
+        assert log.count("failed to sign in") >= 5 and KEY in log
+        assert SECRET not in log
         assert wrong[-1].status == 429
         assert int(wrong[-1].headers["retry-after"]) >= 1
         assert visitor.post("/api/login", {"access_key": KEY, "secret": SECRET}).status == 429

@@ -123,6 +123,12 @@ def test_other_names_are_refused(host: str) -> None:
     assert caught.value.status == 421
 
 
+def test_no_host_is_no_name_even_if_a_name_is_empty() -> None:
+    for host in (b"", b":8088", b"[]"):
+        with pytest.raises(RefusedError):
+            rules.check_host({b"host": host}, frozenset({""}))
+
+
 def test_requests_of_the_pages_themselves_pass() -> None:
     rules.check_source(b"GET", MARKED)
     rules.check_source(b"GET", MARKED | ORIGIN | {b"sec-fetch-site": b"same-origin"})

@@ -93,7 +93,7 @@ def check_host(headers: Mapping[bytes, bytes], names: frozenset[str]) -> None:
     """RefusedError unless the request was sent to an address, to this machine itself, or to one of `names`."""
     host = headers.get(b"host", b"").decode("latin-1").lower()
     name = host_name(host)
-    if name in names or name == "localhost" or name.endswith(".localhost"):
+    if name and (name in names or name == "localhost" or name.endswith(".localhost")):
         return
     try:
         ip_address(name)

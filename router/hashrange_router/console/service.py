@@ -175,7 +175,9 @@ class Console:
         access_key, secret = _credentials(request.body)
         if not self._sessions.accepts(access_key, secret):
             self._attempts.failed(now_s)
-            log.warning("somebody failed to sign in", access_key=access_key)
+            # What is no key of ours may be a secret in the wrong field: it stays out of the log.
+            known = access_key if self._sessions.knows(access_key) else "unknown"
+            log.warning("somebody failed to sign in", access_key=known)
             raise RefusedError(403, "the access key or the secret is wrong")
         token = self._sessions.issue(access_key, self._wall_s(), self._nonce())
         log.info("signed in", access_key=access_key)

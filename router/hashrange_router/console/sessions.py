@@ -44,9 +44,9 @@ class Sessions:
         """Whether one has to sign in."""
         return bool(self._known)
 
-    def secret_of(self, access_key: str) -> str:
-        """The secret of a configured access key; KeyError when it is none."""
-        return self._credentials[access_key]
+    def knows(self, access_key: str) -> bool:
+        """Whether this is a configured access key."""
+        return access_key in self._credentials
 
     def accepts(self, access_key: str, secret: str) -> bool:
         """Whether these are configured credentials; takes as long for a wrong key as for a wrong secret."""

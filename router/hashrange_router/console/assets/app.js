@@ -44,11 +44,17 @@ async function look() {
 
 const allowed = () => store.session && (store.session.signed_in || !store.session.login_required);
 
+let beginning = false;
+
 async function begin() {
+  if (beginning) return;
+  beginning = true;
   try {
-    publish({ session: await api("/api/session") });
+    publish({ session: await api("/api/session"), error: "" });
   } catch (error) {
     publish({ error: error.message });
+  } finally {
+    beginning = false;
   }
   look();
 }
@@ -159,7 +165,8 @@ function App() {
     const seen = () => document.hidden || look();
     addEventListener("hashchange", moved);
     document.addEventListener("visibilitychange", seen);
-    const timer = setInterval(look, INTERVAL_MS);
+    // A server that did not answer the first question is asked again.
+    const timer = setInterval(() => (store.session ? look() : begin()), INTERVAL_MS);
     begin();
     return () => {
       removeEventListener("hashchange", moved);

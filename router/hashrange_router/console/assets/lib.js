@@ -77,9 +77,18 @@ export function useStore() {
 
 // ---- the address: #/page/part?name=value
 
+// Somebody may have typed a lone per cent sign.
+function decoded(text) {
+  try {
+    return decodeURIComponent(text);
+  } catch {
+    return text;
+  }
+}
+
 export function place() {
   const [path, query] = location.hash.replace(/^#\/?/, "").split("?");
-  const [page, ...parts] = path.split("/").map(decodeURIComponent);
+  const [page, ...parts] = path.split("/").map(decoded);
   return { page: page || "cluster", parts, query: new URLSearchParams(query || "") };
 }
 
