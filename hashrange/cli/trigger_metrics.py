@@ -1,6 +1,7 @@
 """What a trigger pool counts, on the metrics page: functions by name, mappings by UUID, and the pool itself.
 
-Series of functions and mappings that are deleted are forgotten: `TriggerMetrics` would keep them for ever.
+Functions and mappings have their series from the start, at 0: Prometheus' `increase` does not see the first failure of a
+series that begins with it. Series of those that are deleted are forgotten: `TriggerMetrics` would keep them for ever.
 """
 
 from __future__ import annotations
@@ -46,7 +47,7 @@ def register_trigger_metrics(
 ) -> None:
     """Make all of it visible on /metrics; every argument is asked at each scrape."""
     for name, help_text, member in _OF_FUNCTIONS:
-        telemetry.counter(name, help_text, _by_function(metrics, member), _FUNCTION)
+        telemetry.counter(name, help_text, _by_function(metrics, member, controls), _FUNCTION)
     telemetry.counter(
         "hashrange_trigger_duration_seconds_total",
         "Time that functions have run.",
@@ -73,7 +74,7 @@ def register_trigger_metrics(
     telemetry.counter(
         "hashrange_trigger_dead_letter_errors_total",
         "Records of failures that their destination did not take; the source is a function or a mapping.",
-        lambda: {(source,): float(count) for source, count in metrics.dead_letter_errors.items()},
+        _dead_letters(metrics, controls),
         ("source",),
     )
     telemetry.gauge(
@@ -105,15 +106,31 @@ def register_trigger_metrics(
     telemetry.gauge("hashrange_trigger_pools", "Trigger pools that are alive, as this one sees it.", pools)
 
 
-def _by_function(metrics: TriggerMetrics, member: str) -> Callable[[], Series]:
-    return lambda: {(name,): float(count) for name, count in getattr(metrics, member).items()}
+def _by_function(
+    metrics: TriggerMetrics, member: str, controls: ControlDocuments | None = None
+) -> Callable[[], Series]:
+    """With `controls`, functions that were not counted yet have 0."""
+
+    def read() -> Series:
+        zeros: Series = {(name,): 0.0 for name in controls.of(FUNCTION)} if controls is not None else {}
+        return zeros | {(name,): float(count) for name, count in getattr(metrics, member).items()}
+
+    return read
+
+
+def _dead_letters(metrics: TriggerMetrics, controls: ControlDocuments) -> Callable[[], Series]:
+    def read() -> Series:
+        zeros = {(name,): 0.0 for kind in (FUNCTION, MAPPING) for name in controls.of(kind)}
+        return zeros | {(source,): float(count) for source, count in metrics.dead_letter_errors.items()}
+
+    return read
 
 
 def _by_mapping(metrics: TriggerMetrics, controls: ControlDocuments, member: str) -> Callable[[], Series]:
     """Sums over shards: a mapping meets a new shard every few hours, for ever."""
 
     def read() -> Series:
-        sums: dict[str, float] = {}
+        sums = dict.fromkeys(controls.of(MAPPING), 0.0)
         for (mapping, _), count in getattr(metrics, member).items():
             sums[mapping] = sums.get(mapping, 0.0) + count
         return {_names(controls, mapping): total for mapping, total in sums.items()}

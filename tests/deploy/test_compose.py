@@ -128,6 +128,15 @@ def test_data_is_in_volumes_of_their_own(name: str) -> None:
         assert "/var/lib/hashrange" in where, key
 
 
+@pytest.mark.parametrize("name", FILES)
+def test_programs_start_where_they_may_write(name: str) -> None:
+    """A volume belongs to the image's user; a tmpfs in the same place belongs to root, whatever the engine."""
+    for key, service in programs(name).items():
+        kept = any(mount.split(":")[1] == "/var/lib/hashrange" for mount in service.get("volumes", []))
+        where = service.get("working_dir", "/var/lib/hashrange")
+        assert where == ("/var/lib/hashrange" if kept else "/tmp"), key
+
+
 @pytest.mark.parametrize(
     ("name", "scrapes"),
     [("compose.yaml", "prometheus.yaml"), ("compose.regions.yaml", "prometheus.regions.yaml")],

@@ -140,6 +140,7 @@ def exposition(metrics: TriggerMetrics) -> str:
     controls = ControlDocuments()
     document = {"FunctionName": "f", "EventSourceArn": STREAM}
     controls.put(MAPPING, "m", {"generation": 1, "document": document})
+    controls.put(FUNCTION, "f", {"generation": 1, "document": {}})
     telemetry = Telemetry(process=False)
     register_trigger_metrics(
         telemetry,
@@ -163,6 +164,14 @@ def test_the_metrics_page_names_function_and_table_of_a_mapping() -> None:
     assert age in text
     assert 'hashrange_trigger_workers{state="idle"} 2.0' in text
     assert "hashrange_trigger_waiting_invocations 1.0" in text
+
+
+def test_failures_have_series_before_the_first_one() -> None:
+    text = exposition(TriggerMetrics())
+    assert 'hashrange_trigger_dropped_records_total{function="f",mapping="m",table="orders"} 0.0' in text
+    assert 'hashrange_trigger_dead_letter_errors_total{source="m"} 0.0' in text
+    assert 'hashrange_trigger_dead_letter_errors_total{source="f"} 0.0' in text
+    assert 'hashrange_trigger_errors_total{function="f"} 0.0' in text
 
 
 def test_what_is_deleted_is_forgotten() -> None:

@@ -49,7 +49,7 @@ def _states(counts: Counter[str]) -> Text:
 def link_table(links: list[dict[str, Any]], most: int | None = None) -> RenderableType:
     """One row a table and direction, and why a direction is down."""
     if not links:
-        return Text("  no table has replicas in two regions yet\n", "dim")
+        return Text("  no node says that a table has replicas in two regions\n", "dim")
     table = Table(box=box.SIMPLE_HEAD)
     for heading in ("table", "from", "to", "pending", "oldest", "sent", "p50 ms", "p99 ms", "link"):
         names = heading in ("from", "to", "link")
