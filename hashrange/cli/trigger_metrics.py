@@ -1,7 +1,7 @@
 """What a trigger pool counts, on the metrics page: functions by name, mappings by UUID, and the pool itself.
 
-Functions and mappings have their series from the start, at 0: Prometheus' `increase` does not see the first failure of a
-series that begins with it. Series of those that are deleted are forgotten: `TriggerMetrics` would keep them for ever.
+Functions and mappings have their series from the start, at 0: of a series that begins with its first failure, the
+`increase` of Prometheus is 0. Series of what is deleted are forgotten: `TriggerMetrics` would keep them for ever.
 """
 
 from __future__ import annotations
@@ -120,7 +120,7 @@ def _by_function(
 
 def _dead_letters(metrics: TriggerMetrics, controls: ControlDocuments) -> Callable[[], Series]:
     def read() -> Series:
-        zeros = {(name,): 0.0 for kind in (FUNCTION, MAPPING) for name in controls.of(kind)}
+        zeros: Series = {(name,): 0.0 for kind in (FUNCTION, MAPPING) for name in controls.of(kind)}
         return zeros | {(source,): float(count) for source, count in metrics.dead_letter_errors.items()}
 
     return read
