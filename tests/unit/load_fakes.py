@@ -102,6 +102,10 @@ class FakeDynamo:
         self.items[key_of(request["Item"])] = request["Item"]
         return 200, {}
 
+    def _DeleteItem(self, request: dict[str, Any]) -> tuple[int, dict[str, Any]]:
+        self.items.pop(key_of(request["Key"]), None)
+        return 200, {}
+
     def _UpdateItem(self, request: dict[str, Any]) -> tuple[int, dict[str, Any]]:
         counter = self.items[key_of(request["Key"])]["n"]
         counter["N"] = str(int(counter["N"]) + int(request["ExpressionAttributeValues"][":one"]["N"]))

@@ -23,6 +23,7 @@ from hashrange_client.load.workloads import OPERATION_OF, READ_MODIFY_WRITE
 
 PROGRESS_S = 0.25
 SECOND_S = 1.0
+NO_ANSWER = "no answer"
 END_TIMEOUT_S = 20.0
 READ_TIMEOUT_S = 15.0
 
@@ -105,18 +106,20 @@ class BotoEngine:
             if begin != measure_from:
                 self._tally.reset()
         self._follow(threads)
-        with self._lock:
-            self._tally.unsent += self._waiting(min(perf_counter(), self._until))
         return {
             "seconds": perf_counter() - measure_from,
             "cpu_s": time.process_time() - cpu_before,
         }
 
+    def stop(self) -> None:
+        """End the measurement early: requests under way are waited for."""
+        self._left = 0  # a signal may have come while this thread has the lock
+        self._until = min(self._until, perf_counter())
+
     def _follow(self, threads: list[threading.Thread]) -> None:
         """Tell what happens until all threads have ended."""
         second, ends = 0, self._measured_from + SECOND_S
-        give_up = self._until + END_TIMEOUT_S
-        while perf_counter() < give_up:
+        while perf_counter() < self._until + END_TIMEOUT_S:
             alive = next((thread for thread in threads if thread.is_alive()), None)
             if alive is None:
                 break
@@ -128,6 +131,9 @@ class BotoEngine:
                     second, ends = second + 1, ends + SECOND_S
                 self._emit({"done": self._tally.done, "errors": self._tally.failed})
         with self._lock:
+            self._tally.unsent += self._waiting(min(perf_counter(), self._until))
+            for _ in range(sum(thread.is_alive() for thread in threads)):
+                self._tally.fail(NO_ANSWER)
             self._emit(self._tally.take(second, 0))
 
     def _waiting(self, now: float) -> int:

@@ -13,6 +13,7 @@ import select
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from time import perf_counter
 from typing import Any, Protocol
 
@@ -72,6 +73,7 @@ class Engine:
         self._idle: deque[Connection] = deque()
         self._tally = Tally()
         self._left = 1 << 62
+        self._stopping = False
         self._second = 0
         self._second_ends = NEVER
         self._progress_at = NEVER
@@ -93,7 +95,7 @@ class Engine:
         time.sleep(max(0.0, begin - perf_counter()))
         if measure_from > begin:
             self._set_out(begin)
-            self._loop(lambda now: now >= measure_from, measure_from)
+            self._loop(lambda now: now >= measure_from or self._stopping, measure_from)
             self._forget()
         cpu_before = time.process_time()
         self._second_ends = measure_from + SECOND_S
@@ -102,7 +104,7 @@ class Engine:
             self._left = count
         self._set_out(measure_from)
         end = NEVER if until is None else until
-        self._loop(lambda now: now >= end or (self._left <= 0 and self._is_quiet()), end)
+        self._loop(lambda now: now >= end or self._stopping or (self._left <= 0 and self._is_quiet()), end)
         self._drain()
         seconds = perf_counter() - measure_from
         used = time.process_time() - cpu_before
@@ -111,6 +113,10 @@ class Engine:
             connection.close()
         self._epoll.close()
         return {"seconds": seconds, "cpu_s": used}
+
+    def stop(self) -> None:
+        """End the measurement early: what was counted so far is told as if its time were over."""
+        self._stopping = True
 
     def _set_out(self, now: float) -> None:
         """Begin to send on all connections that are idle."""
@@ -195,14 +201,11 @@ class Engine:
         else:
             self._odd(connection, data, now)
 
-    def _answered(self, connection: Connection, now: float, data: bytes = b"") -> None:
+    def _answered(self, connection: Connection, now: float, data: bytes) -> None:
         """Count a success and go on."""
         if not connection.waiting:
             return
-        operation = connection.operation
-        self._tally.counts[operation][int((now - connection.started) * 1e6)] += 1
-        if operation[:5] == "Batch" and left_out(data):
-            self._tally.throttled += 1
+        self._count(connection, now, data)
         follow = connection.follow
         if follow is None:
             if connection.whole:
@@ -215,6 +218,24 @@ class Engine:
             connection.whole_started = connection.started
             connection.started = perf_counter()
             self._send(connection, request)
+
+    def _count(self, connection: Connection, now: float, data: bytes) -> None:
+        operation = connection.operation
+        self._tally.counts[operation][int((now - connection.started) * 1e6)] += 1
+        if operation[:5] == "Batch" and left_out(data):
+            self._tally.throttled += 1
+
+    def _answered_last(self, connection: Connection, now: float, data: bytes) -> None:
+        """Count the success that a connection ends with; a request that was to follow it is lost with that."""
+        if not connection.waiting:
+            return
+        self._count(connection, now, data)
+        if connection.follow is not None:
+            connection.operation = connection.follow[0] if connection.operation else ""
+            self._fail(connection, LOST)
+        elif connection.whole:
+            self._tally.counts[connection.whole][int((now - connection.whole_started) * 1e6)] += 1
+        connection.waiting, connection.whole = False, ""
 
     def _go_on(self, connection: Connection, now: float) -> None:
         connection.waiting = False
@@ -268,9 +289,8 @@ class Engine:
         if not outcome.error:
             if outcome.keep_alive:
                 self._answered(connection, now, data)
-            elif connection.waiting:
-                self._tally.counts[connection.operation][int((now - connection.started) * 1e6)] += 1
-                connection.waiting = False
+            else:
+                self._answered_last(connection, now, data)
         else:
             self._fail(connection, outcome.error)
             if outcome.keep_alive:
@@ -319,7 +339,10 @@ class Engine:
 
     def _leave(self, connection: Connection) -> None:
         self._connections.pop(connection.number, None)
-        self._epoll.unregister(connection.number)
+        with suppress(OSError):  # closed already, if it could not be made ready for use
+            self._epoll.unregister(connection.number)
+        with suppress(ValueError):
+            self._idle.remove(connection)
         connection.close()
 
     def _lost(self, connection: Connection, now: float) -> None:
@@ -349,7 +372,15 @@ class Engine:
         self._go_on(connection, now)
 
     def _refused(self, connection: Connection, now: float) -> None:
-        """Nobody is there: one of the requests that were to be sent is lost, and the connection tries again soon."""
-        self._tally.fail(REFUSED)
-        self._left -= 1
+        """Nobody is there: the request that was to be sent is lost, and the connection tries again soon.
+
+        At a fixed rate that is one that waits, if any does.
+        """
+        if self._arrivals is None:
+            self._tally.fail(REFUSED)
+            self._left -= 1
+        elif self._backlog:
+            self._backlog.popleft()
+            self._left -= 1
+            self._tally.fail(REFUSED)
         self._closed.append((now + RECONNECT_PAUSE_S, connection))

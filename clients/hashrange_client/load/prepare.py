@@ -24,17 +24,22 @@ Progress = Callable[[int], None]
 async def prepare(settings: LoadSettings, progress: Progress | None = None) -> bool:
     """Create the table and load the items; True when anything had to be loaded.
 
-    Idempotent: an item outside the range of the workload notes how many items of what size are there.
+    Idempotent: an item outside the range of the workload notes how many items of what size are there. After a workload
+    that deletes they are loaded anew.
     """
     settings.check()
     client = await Client.connect(settings)
     try:
         await ensure_table(client, settings.table, settings)
-        if await _is_loaded(client, settings):
-            return False
-        await _load(settings, progress)
-        await client.call("PutItem", {"TableName": settings.table, "Item": _marker(settings)})
-        return True
+        loaded = await _is_loaded(client, settings)
+        if not loaded:
+            await _load(settings, progress)
+        if any(act == "delete" for act, _ in settings.plan.acts):
+            # The items are not all there afterwards: the next run loads them again.
+            await client.call("DeleteItem", {"TableName": settings.table, "Key": _marker_key(settings)})
+        elif not loaded:
+            await client.call("PutItem", {"TableName": settings.table, "Item": _marker(settings)})
+        return not loaded
     except CallError as error:
         raise LoadError(f"preloading failed: {error}") from error
     finally:

@@ -26,7 +26,7 @@ HEAD_START_S = 0.02
 LINE_BYTES_MAX = 16 * 1024 * 1024
 
 Progress = Callable[[int, int], None]
-"""Told the requests answered and failed so far, of all processes."""
+"""Told the requests answered and failed so far, of all processes; first when the warm-up is over."""
 
 OnSecond = Callable[[dict[str, Any]], None]
 """Told the row of each second, see `series`."""
@@ -37,12 +37,13 @@ CpuReading = Callable[[], Awaitable[float | None]]
 @dataclass(frozen=True)
 class Watch:
     """Who follows a run: `progress` several times a second, `on_second` with every second's row, a scraper of
-    metrics.
+    metrics. `stop`, once it is set, ends the measurement early, with what was counted so far.
     """
 
     progress: Progress | None = None
     on_second: OnSecond | None = None
     scraper: Scraper | None = None
+    stop: asyncio.Event | None = None
 
 
 async def generate(
@@ -66,10 +67,12 @@ async def generate(
         await crew.start()
         measured_from = await crew.begin()
         await asyncio.sleep(max(0.0, measured_from - perf_counter()))
+        if watch.progress is not None:
+            watch.progress(0, 0)
         if scraper is not None:
             await scraper.begin(measured_from)
         before = await read_cpu()
-        parts = await crew.results()
+        parts = await crew.results(watch.stop)
         after = await read_cpu()
         if scraper is not None:
             await scraper.end()
@@ -146,8 +149,21 @@ class _Crew:
             _tell(process, json.dumps({"begin": begin}))
         return begin + (self._settings.warm_up_s if all(event.is_set() for event in self._ready) else 0.0)
 
-    async def results(self) -> list[dict[str, float]]:
-        return list(await asyncio.gather(*self._followers))
+    async def results(self, stop: asyncio.Event | None) -> list[dict[str, float]]:
+        stopper = asyncio.create_task(self._interrupt(stop)) if stop is not None else None
+        try:
+            return list(await asyncio.gather(*self._followers))
+        finally:
+            if stopper is not None:
+                stopper.cancel()
+
+    async def _interrupt(self, stop: asyncio.Event) -> None:
+        """Processes in the foreground of a terminal have had its SIGINT already; another does nothing."""
+        await stop.wait()
+        for process in self._processes:
+            if process.returncode is None:
+                with suppress(ProcessLookupError):
+                    os.kill(process.pid, signal.SIGINT)
 
     async def stop(self) -> None:
         for follower in self._followers:

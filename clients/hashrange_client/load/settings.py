@@ -69,7 +69,7 @@ class LoadSettings:
         except ValueError as error:
             raise LoadError(str(error)) from None
         parts = urlsplit(self.endpoint)
-        if parts.scheme not in SCHEMES or not parts.hostname:
+        if parts.scheme not in SCHEMES or not parts.hostname or not _has_port(self.endpoint):
             raise LoadError(f"{self.endpoint!r} is no endpoint; write it like http://127.0.0.1:8000")
         if self.connections < self.processes:
             raise LoadError("every process needs a connection; give fewer processes or more connections")
@@ -93,7 +93,9 @@ class LoadSettings:
             for act, _ in plan.acts:
                 if act not in DAX_ACTS:
                     raise LoadError(f"the DAX client has no {act}; use --client raw on the cache's HTTP port")
-            if self.dax_endpoint and not urlsplit(self.dax_endpoint).hostname:
+            if self.dax_endpoint and not (
+                urlsplit(self.dax_endpoint).hostname and _has_port(self.dax_endpoint)
+            ):
                 raise LoadError(
                     f"{self.dax_endpoint!r} is no DAX endpoint; write it like dax://127.0.0.1:8111"
                 )
@@ -180,3 +182,11 @@ class LoadSettings:
         """The inverse of `to_json`."""
         fields: dict[str, Any] = json.loads(text)
         return LoadSettings(**fields)
+
+
+def _has_port(url: str) -> bool:
+    """Whether the port of a URL is a number, or left out."""
+    try:
+        return urlsplit(url).port != 0
+    except ValueError:
+        return False

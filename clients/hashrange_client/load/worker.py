@@ -8,6 +8,8 @@ JSON object a line:
     {"done": n, "errors": m}                      several times a second
     {"second": n, "counts": …}                    each second of the measurement (`Tally.take`)
     {"result": {"seconds", "cpu_s"}}              at the end; or {"failed": "sentence"} at any time
+
+SIGINT ends the measurement early, with its result; before it has begun, the process.
 """
 
 from __future__ import annotations
@@ -16,8 +18,10 @@ import fcntl
 import gc
 import json
 import random
+import signal
 import sys
 from collections.abc import Callable, Iterator
+from time import perf_counter
 from typing import Any
 
 from hashrange.runtime.system import raise_open_files_limit
@@ -57,9 +61,16 @@ def run(settings: LoadSettings, begin: Callable[[], float]) -> dict[str, float]:
     until = None if settings.count is not None else measured + settings.duration_s
     gc.collect()
     gc.freeze()
+    signal.signal(signal.SIGINT, lambda number, frame: _interrupt(engine, measured))
     gc.disable()  # nothing on the way of a request makes cycles, and a collection would look like a slow server
     found: dict[str, float] = engine.run(began, measured, until, settings.count)
     return found
+
+
+def _interrupt(engine: Any, measured_from: float) -> None:
+    if perf_counter() < measured_from:
+        raise KeyboardInterrupt
+    engine.stop()
 
 
 def schedule_of(settings: LoadSettings) -> Callable[[float], Iterator[float]] | None:

@@ -6,6 +6,10 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -120,14 +124,19 @@ def run(options: BenchOptions) -> None:
             return
         cluster = targets.cluster_of(options.data_dir, options.endpoint or DEFAULT_ENDPOINT)
         settings = options.settings(cluster)
+        _check_files(options)
+        stop = asyncio.Event()
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            result = runner.run(_measure(options, settings, cluster, console))
+            result = runner.run(_measure(options, settings, cluster, console, stop))
         _deliver(options, result)
     except LoadError as error:
         console.print(f"hashrange: {error}", markup=False, highlight=False, soft_wrap=True)
         raise typer.Exit(1) from None
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, asyncio.CancelledError):
         raise typer.Exit(130) from None
+    if stop.is_set():
+        console.print(f"hashrange: stopped after {result.seconds:.1f} s", highlight=False)
+        raise typer.Exit(130)
     wrong = complaints(options, result)
     for complaint in wrong:
         console.print(f"hashrange: {complaint}", markup=False, highlight=False, soft_wrap=True)
@@ -142,8 +151,10 @@ def complaints(options: BenchOptions, result: LoadResult) -> list[str]:
         return [f"no request succeeded: {kinds or 'the server has answered nothing'}"]
     found = []
     limit = options.max_error_rate
-    if limit is not None and result.error_share > limit:
-        found.append(f"{result.error_share:.3%} of the requests failed, not at most {limit:.3%}")
+    failed = result.errors.total() + result.unsent
+    share = failed / (failed + result.requests)
+    if limit is not None and share > limit:
+        found.append(f"{share:.3%} of the requests failed or were never sent, not at most {limit:.3%}")
     if options.expect_p99_ms is not None:
         operations = result.operations()
         p99_ms = (operations.get(ALL) or next(iter(operations.values())))["p99_us"] / 1000
@@ -152,8 +163,23 @@ def complaints(options: BenchOptions, result: LoadResult) -> list[str]:
     return found
 
 
+def _check_files(options: BenchOptions) -> None:
+    """Raise `LoadError` for files that cannot be written, before anything is measured for them."""
+    for name in (options.report, options.as_json):
+        if name is None or name == TO_OUTPUT:
+            continue
+        path = Path(name)
+        place = path if path.exists() else path.absolute().parent
+        if path.is_dir() or not os.access(place, os.W_OK):
+            raise LoadError(f"{name} cannot be written: give a file in a directory that is there")
+
+
 def _deliver(options: BenchOptions, result: LoadResult) -> None:
     document: dict[str, Any] = result.to_json()
+    if options.as_json == TO_OUTPUT:
+        typer.echo(json.dumps(document, indent=2))
+    else:
+        show.show(document, Console())
     try:
         if options.report is not None:
             write_page(Path(options.report), [document])
@@ -161,15 +187,16 @@ def _deliver(options: BenchOptions, result: LoadResult) -> None:
             Path(options.as_json).write_text(json.dumps(document) + "\n")
     except OSError as error:
         raise LoadError(f"the result cannot be written: {error}") from None
-    if options.as_json == TO_OUTPUT:
-        typer.echo(json.dumps(document, indent=2))
-    else:
-        show.show(document, Console())
 
 
 async def _measure(
-    options: BenchOptions, settings: LoadSettings, cluster: Layout | None, console: Console
+    options: BenchOptions,
+    settings: LoadSettings,
+    cluster: Layout | None,
+    console: Console,
+    stop: asyncio.Event,
 ) -> LoadResult:
+    """Prepare and measure. The first Ctrl-C of a measurement sets `stop`, any other one cancels this."""
     columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[note]}"))
     with Progress(
         *columns, TimeElapsedColumn(), console=console, transient=True, disable=not console.is_terminal
@@ -183,8 +210,27 @@ async def _measure(
             found = await targets.find(settings, options.metrics or [], cluster)
             scraper = Scraper(found, options.scrape_interval) if found else None
         follower = _Follower(progress, settings)
-        watch = Watch(follower.count, follower.second, scraper)
-        return await generate(settings, server_pid=options.server_pid, watch=watch)
+        watch = Watch(follower.count, follower.second, scraper, stop)
+        with _interruptible(stop, follower):
+            return await generate(settings, server_pid=options.server_pid, watch=watch)
+
+
+@contextmanager
+def _interruptible(stop: asyncio.Event, follower: _Follower) -> Iterator[None]:
+    """Within this, Ctrl-C ends the measurement that goes on, and whatever else there is."""
+    loop, task = asyncio.get_running_loop(), asyncio.current_task()
+    assert task is not None
+
+    def interrupted() -> None:
+        if stop.is_set() or not follower.measuring:
+            task.cancel()
+        stop.set()
+
+    loop.add_signal_handler(signal.SIGINT, interrupted)
+    try:
+        yield
+    finally:
+        loop.remove_signal_handler(signal.SIGINT)
 
 
 class _Follower:
@@ -196,9 +242,12 @@ class _Follower:
         total = settings.count if settings.count is not None else settings.duration_s
         self._task = progress.add_task(settings.workload, total=total, note="")
         self._last = ""
+        self.measuring = False
+        """Whether the warm-up is over."""
 
     def count(self, done: int, errors: int) -> None:
         """So many requests are answered, so many failed."""
+        self.measuring = True
         elapsed = self._progress.tasks[-1].elapsed or 0.0
         note = f"{done:,} requests" + (f", {errors:,} errors" if errors else "")
         self._progress.update(
